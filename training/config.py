@@ -1,0 +1,88 @@
+"""Dataclasses from mappings: every key checked, every error names the key and the file, typos get a suggestion."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from training.errors import UserError
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
+    """Build dataclass ``cls`` from ``values``; nested dataclasses and lists of them are built too.
+
+    ``where`` names the file and the key path for messages, such as ``tiny.yaml: pretrain``.
+
+    Raises:
+        UserError: unknown key (with the nearest known one), missing key, wrong type, or a value that ``__post_init__``
+            refuses with ``ValueError``.
+    """
+    if not isinstance(values or {}, Mapping):
+        raise UserError(f"{where}: expected keys and values, found {type(values).__name__}")
+    values = values or {}
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(fields)}"
+            raise UserError(f"{where}: unknown key {key!r}; {hint}")
+    hints = typing.get_type_hints(cls)
+    arguments = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in arguments:
+            raise UserError(f"{where}: key {name!r} is missing")
+    try:
+        return cls(**arguments)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [option for option in arguments if option is not type(None)]
+        for option in options[:-1]:
+            try:
+                return _convert(option, value, where)
+            except UserError:
+                continue
+        return _convert(options[-1], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1)
+            hint_text = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(map(str, arguments))}"
+            raise UserError(f"{where}: {value!r} is not allowed; {hint_text}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)  # type: ignore[arg-type]
+    if origin in (list, tuple):
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{where}: expected a list, found {type(value).__name__}")
+        item_hint = arguments[0] if arguments else Any
+        items = [_convert(item_hint, item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return items if origin is list else tuple(items)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected keys and values, found {type(value).__name__}")
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as a string
+        try:
+            return float(value)
+        except ValueError:
+            raise UserError(f"{where}: expected a number, found {value!r}") from None
+    if hint in (int, str, bool, float):
+        if type(value) is not hint:
+            raise UserError(f"{where}: expected {hint.__name__}, found {value!r}")
+        return value
+    return value

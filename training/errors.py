@@ -1,0 +1,7 @@
+"""The one exception that a command turns into one line and a non-zero exit."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can fix. The message names the file, key or row, what is wrong, and what to do."""
