@@ -1,7 +1,8 @@
+# ruff: noqa: N818 - named by what happened (QueueFull), as asyncio and queue do, not by the suffix Error.
 """What can go wrong while a request is served, in words that no room needs HTTP to understand.
 
-Every room raises subclasses of :class:`ServiceError`; ``app.api.errors`` holds the one table from these classes to
-HTTP statuses. ``error_type`` follows the vocabulary of Text Embeddings Inference where it has a word for the case.
+Every room raises subclasses of :class:`ServiceError`; ``app.api.errors`` holds the one table from these classes
+to HTTP statuses. ``error_type`` follows the vocabulary of Text Embeddings Inference where it has a word.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ class FieldProblem:
 
 
 class ServiceError(Exception):
-    """A request that cannot be answered. ``message`` is one sentence for the caller: what is wrong and the cure.
+    """A request that cannot be answered. ``message`` is one sentence: what is wrong and the cure.
 
-    ``retry_after_s`` (seconds, or None) says when it is worth trying again; ``problems`` names the fields at fault.
+    ``retry_after_s`` (seconds, or None) says when to try again; ``problems`` names the fields at fault.
     """
 
     error_type: ClassVar[str] = "internal"
