@@ -1,0 +1,56 @@
+"""What a task asks of inference, and nothing about how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.bundle import GraphName
+from app.runtime.batch import Outputs, TokenSequence
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds that a request spent in each phase; every call adds to them.
+
+    Attributes:
+        tokenize: turning text into ids.
+        queue: waiting for the engine, of the row that waited longest in each call.
+        inference: the engine at work on batches that held rows of this request.
+    """
+
+    tokenize: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What follows one request through the rooms.
+
+    Attributes:
+        deadline: on the event loop's clock (``loop.time()``), in seconds; None waits as long as it takes.
+        timing: filled in on the way.
+        request_id: for logs.
+    """
+
+    deadline: float | None = None
+    timing: Timing = field(default_factory=Timing)
+    request_id: str = ""
+
+
+class Engine(Protocol):
+    """Runs token sequences: the scheduler does it for the service, a direct one for offline evaluation."""
+
+    async def infer(
+        self, sequences: Sequence[TokenSequence], context: RequestContext, *, graph: GraphName = "model"
+    ) -> list[Outputs]:
+        """Results of ``sequences``, in their order: all of them, or an error for the whole call.
+
+        Raises:
+            QueueFull: admission refused; its ``retry_after_s`` says when to come back.
+            DeadlineExceeded: the wait would pass, or has passed, ``context.deadline``.
+            BadItem: a sequence failed in the engine even when run alone.
+            EngineDead: the inference thread is gone.
+        """
