@@ -1,7 +1,7 @@
 """Rows of tokens in, padded tensors to the graph, per-row arrays back: the seam between text and arithmetic.
 
-Nothing here knows a backend. A batch is a rectangle of ``batch * longest row`` cells, its *padded tokens*: that
-is what a run costs, so that is what the scheduler budgets.
+Nothing here knows a backend. A batch is a rectangle of ``batch * longest row`` cells, its *padded tokens*:
+that is what a run costs, so that is what the scheduler budgets.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class TokenSequence:
     Attributes:
         input_ids: int64 ``[tokens]``, at least one.
         token_type_ids: int64 ``[tokens]``; None means all zero (no second segment).
-        positions: int64 ``[positions]``, indices into this row whose vocabulary logits are wanted. The generator
-            graph needs them, the model graph takes none.
+        positions: int64 ``[positions]``, indices into this row whose vocabulary logits are wanted. The
+            generator graph needs them, the model graph takes none.
     """
 
     input_ids: IntArray
@@ -86,7 +86,7 @@ def collate(sequences: Sequence[TokenSequence], pad_id: int) -> dict[str, IntArr
 
     Returns:
         ``input_ids``, ``attention_mask``, ``token_type_ids``: int64 ``[batch, tokens]``. When the rows carry
-        positions, ``positions``: int64 ``[positions]`` into the flattened ``[batch * tokens]`` grid, row after row.
+        positions, ``positions``: int64 ``[positions]`` into the flattened ``[batch * tokens]`` grid, row by row.
 
     Raises:
         ValueError: no rows, or only some of them carry positions.
