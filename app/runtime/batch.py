@@ -86,7 +86,7 @@ def collate(sequences: Sequence[TokenSequence], pad_id: int) -> dict[str, IntArr
 
     Returns:
         ``input_ids``, ``attention_mask``, ``token_type_ids``: int64 ``[batch, tokens]``. When the rows carry
-        positions, ``positions``: int64 ``[positions]`` into the flattened ``[batch * tokens]`` grid, row by row.
+        positions, ``positions``: int64 ``[positions]`` into the flattened ``[batch * tokens]`` grid.
 
     Raises:
         ValueError: no rows, or only some of them carry positions.
