@@ -1,8 +1,8 @@
 # ruff: noqa: N818 - named by what happened (QueueFull), as asyncio and queue do, not by the suffix Error.
 """What can go wrong while a request is served, in words that no room needs HTTP to understand.
 
-Every room raises subclasses of :class:`ServiceError`; ``app.api.errors`` holds the one table from these classes
-to HTTP statuses. ``error_type`` follows the vocabulary of Text Embeddings Inference where it has a word.
+Every room raises subclasses of :class:`ServiceError`; ``app.api.errors`` holds the one table from these to
+HTTP statuses. ``error_type`` follows the vocabulary of Text Embeddings Inference where it has a word.
 """
 
 from __future__ import annotations
