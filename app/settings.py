@@ -1,8 +1,8 @@
 """Every setting of the service: environment variable, type, default, and one line of why.
 
-A setting ``max_items`` is read from ``ELECTRA_MAX_ITEMS`` or from ``--max-items`` of ``electra-serve``; the flag
-wins. A variable that starts with ``ELECTRA_`` and names no setting is an error: a misspelt limit is no limit.
-``docs/operations.md`` shows the same table (a test compares the two).
+A setting ``max_items`` is read from ``ELECTRA_MAX_ITEMS`` or from ``--max-items`` of ``electra-serve``; the
+flag wins. A variable that starts with ``ELECTRA_`` and names no setting is an error: a misspelt limit is no
+limit. ``docs/operations.md`` shows the same table (a test compares the two).
 """
 
 from __future__ import annotations
