@@ -1,6 +1,6 @@
 """Text to token ids, with the place of every token in the text as it was sent.
 
-Three promises. What a user types is never read as a special token: ``[MASK]`` is four ordinary pieces of text.
+Three promises. What a user types is never read as a special token: ``[MASK]`` is ordinary pieces of text.
 Offsets are code points of the text as sent, whatever the tokenizer's normaliser did to it on the way (lower
 case, accents stripped, full-width folded), and never cut a grapheme cluster. Nothing is truncated or padded.
 """
@@ -59,7 +59,7 @@ class TextEncoder:
     """One bundle's tokenizer. Immutable after construction, so threads may share it."""
 
     def __init__(self, tokenizer_file: Path, special_tokens: SpecialTokens, max_tokens: int) -> None:
-        """Load ``tokenizer_file``; ``max_tokens`` is the model's longest row, ``[CLS]`` and ``[SEP]`` included.
+        """Load ``tokenizer_file``; ``max_tokens`` counts the ``[CLS]`` and ``[SEP]`` of a row too.
 
         Raises:
             ValueError: the file is no tokenizer, its special tokens stand elsewhere than ``special_tokens``

@@ -39,7 +39,7 @@ def graphemes(text: str) -> list[tuple[int, int]]:
 
 
 def extend_to_graphemes(text: str, offsets: IntArray) -> IntArray:
-    """Widen half-open ``offsets`` (int64 ``[n, 2]``) so that none starts or ends inside a grapheme cluster."""
+    """Widen half-open ``offsets`` (int64 ``[n, 2]``) so that none cuts a grapheme cluster."""
     if not len(offsets) or _MAY_JOIN.search(text) is None:
         return offsets
     floor = np.arange(len(text) + 1, dtype=np.int64)
