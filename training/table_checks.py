@@ -1,0 +1,96 @@
+"""Whether train, dev and test fit together: classes, labels that train never had, shared rows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from training.errors import UserError
+from training.tables import Example, Table, Task
+
+
+def join_tables(tables: Sequence[Table]) -> list[Example]:
+    """The examples of several tables; ``place`` then names the file too."""
+    return [
+        Example(e.text, f"{table.path}, {e.place}", e.labels, e.text_pair, e.units)
+        for table in tables
+        for e in table.examples
+    ]
+
+
+def check_labels(train: Sequence[Example], others: dict[str, Sequence[Example]], task: Task) -> list[str]:
+    """The sorted label names of ``train``.
+
+    Raises:
+        UserError: train has one class only, or dev or test hold a label that train never had.
+    """
+    counts = Counter(label for example in train for label in example.labels)
+    labels = sorted(counts, key=_natural)
+    if len(labels) < 2 and task != "multi_label":
+        only = labels[0] if labels else "none"
+        raise UserError(
+            f"{train[0].place}: train has one class only ({only}); give examples of two classes or more"
+        )
+    if not labels:
+        raise UserError(f"{train[0].place}: train has no label at all; give labelled examples")
+    for name, examples in others.items():
+        unseen = [(example, label) for example in examples for label in example.labels if label not in counts]
+        if unseen:
+            example, label = unseen[0]
+            raise UserError(
+                f"{example.place}: {name} has label {label!r}, which train never had "
+                f"({len(unseen)} such); train has {', '.join(labels[:20])}"
+            )
+    return labels
+
+
+def _natural(label: str) -> tuple[int, int, str]:
+    """Numbers in number order, before words."""
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
+def text_key(example: Example) -> tuple[str, str]:
+    """What makes two rows the same: both texts after NFKC and with white space collapsed."""
+    return _folded(example.text), _folded(example.text_pair or "")
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def check_overlap(
+    train: Sequence[Example], others: dict[str, Sequence[Example]], *, drop: bool = False
+) -> tuple[list[Example], list[str]]:
+    """Train rows (``drop``: without those that also stand in dev or test) and warnings with the counts."""
+    warnings, remove = [], set()
+    keys = [text_key(example) for example in train]
+    for name, examples in others.items():
+        theirs = {text_key(example): example.place for example in examples}
+        shared = [at for at, key in enumerate(keys) if key in theirs]
+        if shared:
+            remove.update(shared)
+            action = (
+                "left out of train"
+                if drop
+                else f"{name} figures flatter; set overlap: drop to leave them out"
+            )
+            warnings.append(
+                f"{len(shared)} train rows also stand in {name} "
+                f"(first: {train[shared[0]].place} = {theirs[keys[shared[0]]]}): {action}"
+            )
+    first: dict[tuple[str, str], Example] = {}
+    conflicts = []
+    for key, example in zip(keys, train, strict=True):
+        if first.setdefault(key, example).labels != example.labels:
+            conflicts.append((first[key], example))
+    if conflicts:
+        one, other = conflicts[0]
+        warnings.append(
+            f"{len(conflicts)} train rows repeat a text with another label "
+            f"(first: {one.place} and {other.place})"
+        )
+    kept = [example for at, example in enumerate(train) if not (drop and at in remove)]
+    if not kept:
+        raise UserError(f"{train[0].place}: every train row also stands in dev or test; give other rows")
+    return kept, warnings
