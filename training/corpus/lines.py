@@ -1,0 +1,167 @@
+"""Text files as numbered lines: decompressed on the fly, decoded, never more than one bounded line in memory."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from training.errors import UserError
+
+COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
+LINE_BYTES = 1 << 20  # a longer line arrives in pieces of this size
+ROW_BYTES = 64 << 20  # a JSON row must fit in memory
+_EXAMPLES = 5
+_BROKEN_SHARE = 0.05
+
+
+@dataclass
+class Issues:
+    """What was wrong with the text of a source without stopping it."""
+
+    broken_lines: int = 0  # lines with bytes that are not in the encoding; those bytes are dropped
+    malformed_rows: int = 0  # rows skipped because the user asked to
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, message: str) -> None:
+        """Count one issue of ``kind`` (a field name) and keep its message if it is among the first few."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(message)
+
+
+class Line(NamedTuple):
+    number: int  # from 1, as editors count
+    text: str  # without its line break
+    complete: bool  # False: the line goes on in the next piece
+
+
+class Position:
+    """Bytes of the stored (compressed) files consumed so far, for progress."""
+
+    def __init__(self) -> None:
+        self._finished = 0
+        self._stream: IO[bytes] | None = None
+
+    def start(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def finish(self, size: int) -> None:
+        self._finished += size
+        self._stream = None
+
+    @property
+    def bytes(self) -> int:
+        stream = self._stream
+        return self._finished + (stream.tell() if stream is not None and not stream.closed else 0)
+
+
+@contextmanager
+def open_bytes(path: Path, position: Position | None = None) -> Iterator[io.BufferedReader]:
+    """Open ``path``, decompressing .xz, .gz, .zst and .bz2.
+
+    Raises:
+        UserError: missing, unreadable, or damaged compressed data.
+    """
+    try:
+        with path.open("rb") as raw:
+            if position is not None:
+                position.start(raw)
+            yield decompressed(path, raw)
+            if position is not None:
+                position.finish(path.stat().st_size)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; correct the path of this source") from None
+    except PermissionError:
+        raise UserError(f"{path}: not readable; give this user the right to read it") from None
+    except (lzma.LZMAError, EOFError, gzip.BadGzipFile, _zlib_error(), _zstd_error()) as error:
+        raise UserError(f"{path}: damaged compressed file ({error}); fetch or compress it again") from None
+
+
+def decompressed(path: Path, raw: IO[bytes]) -> io.BufferedReader:
+    suffix = path.suffix.lower()
+    if suffix == ".xz":
+        stream: IO[bytes] = cast("IO[bytes]", lzma.LZMAFile(raw))
+    elif suffix == ".gz":
+        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    elif suffix == ".bz2":
+        stream = cast("IO[bytes]", bz2.BZ2File(raw))
+    elif suffix == ".zst":
+        import zstandard
+
+        stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+    else:
+        return cast("io.BufferedReader", raw)
+    return io.BufferedReader(cast("io.RawIOBase", stream), 1 << 18)
+
+
+def _zlib_error() -> type[Exception]:
+    import zlib
+
+    return zlib.error
+
+
+def _zstd_error() -> type[Exception]:
+    import zstandard
+
+    return zstandard.ZstdError
+
+
+def text_lines(
+    path: Path, encoding: str, issues: Issues, position: Position | None = None, limit: int = LINE_BYTES
+) -> Iterator[Line]:
+    """The lines of ``path``, each at most ``limit`` bytes (longer ones in pieces with ``complete`` False).
+
+    Bytes outside the encoding are dropped and their line is counted in ``issues``; U+FFFD marks never reach the text.
+
+    Raises:
+        UserError: damaged file; UTF-16; or so many broken lines that the encoding must be another one.
+    """
+    broken = 0
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    with open_bytes(path, position) as stream:
+        number, complete = 0, True
+        while raw := stream.readline(limit):
+            number += complete
+            if number == 1 and complete:
+                raw = _without_mark(path, raw)
+            complete = raw.endswith(b"\n")
+            try:
+                text = decoder.decode(raw, complete)
+            except UnicodeDecodeError as error:
+                decoder.reset()
+                broken += 1
+                found = error.object[error.start : error.end].hex(" ")
+                issues.add("broken_lines", f"{path}:{number}: bytes {found} are not {encoding}; dropped")
+                if broken > 20 and broken > _BROKEN_SHARE * number:
+                    raise UserError(
+                        f"{path}:{number}: {broken} of the first {number} lines are not {encoding}"
+                        f"{_suggest(raw)}; set `encoding` of this source"
+                    ) from None
+                text = raw.decode(encoding, errors="ignore")
+            yield Line(number, text.rstrip("\r\n"), complete)
+
+
+def _without_mark(path: Path, raw: bytes) -> bytes:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(
+            f"{path}: is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}.utf8.txt"
+        )
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _suggest(raw: bytes) -> str:
+    for encoding in ("utf-8", "gb18030", "big5"):
+        try:
+            raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return f" (this one reads as {encoding})"
+    return ""
