@@ -1,0 +1,80 @@
+"""Where sentences end in Latin (and other spaced) runs of a paragraph: ``sentencex``, fed in bounded pieces.
+
+``sentencex`` knows abbreviations, initials, decimals, URLs and quotes. Its time grows with the square of its
+input's length on non-ASCII text, so it never sees more than a few thousand characters at once.
+"""
+
+from __future__ import annotations
+
+import regex
+import sentencex
+
+from app.text.chinese_sentences import CLOSERS
+from app.text.paragraphs import WIDE
+
+_RUN = regex.compile(f"[^{WIDE}]+")
+_MARK = regex.compile(r"[.!?…؟۔։।]")
+_WORD = regex.compile(r"[\p{L}\p{Nd}]")
+_LIST_MARKER = regex.compile(r"\s*\(?(?:\p{Nd}{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]\s*")
+_NUMBER = regex.compile(r"[\s\p{Nd}.]*")
+_SURE_END = regex.compile(r"(?:[!?]|…|\.\.\.)$")
+_BREAK = regex.compile(r"[\n\r\x0b\x0c\x85\u2028\u2029\t]")
+_PIECE = 2048
+_MARGIN = 64  # ends this near to a piece's cut are decided with the next piece, which sees what follows
+# Stands for the Chinese text after a run, so that sentencex decides about its last mark: "Mr." awaits a name.
+_PROBE = " Smith went."
+
+
+def latin_ends(paragraph: str) -> list[int]:
+    """Sorted sentence ends (exclusive, after white space) in and after the Latin runs of ``paragraph``."""
+    ends: list[int] = []
+    for match in _RUN.finditer(paragraph):
+        start, end = match.span()
+        run = match.group()
+        if _MARK.search(run) is None or _WORD.search(run) is None:
+            continue
+        shadow = _BREAK.sub(" ", run)
+        ends.extend(start + inner for inner in _inner_ends(shadow) if not _is_marker(paragraph, start, inner))
+        if end < len(paragraph) and _ends_before_wide(shadow):
+            ends.append(end)
+    return ends
+
+
+def _inner_ends(run: str) -> list[int]:
+    """Ends strictly inside ``run``."""
+    ends: list[int] = []
+    position = 0
+    while position < len(run):
+        piece = run[position : position + _PIECE]
+        last = position + len(piece) == len(run)
+        limit = len(piece) if last else len(piece) - _MARGIN
+        found = [end for end in _boundaries(piece) if end < limit]
+        ends.extend(position + end for end in found)
+        if last:
+            break
+        # At least half a piece further, so that the work stays linear; a longer sentence loses only context.
+        half = piece.rfind(" ", 0, limit) + 1 or limit
+        position += max(found[-1] if found else half, min(half, _PIECE // 2))
+        ends = [end for end in ends if end <= position]
+    return ends
+
+
+def _boundaries(piece: str) -> list[int]:
+    return [int(boundary["end_index"]) for boundary in sentencex.get_sentence_boundaries("en", piece)]
+
+
+def _is_marker(paragraph: str, run_start: int, inner: int) -> bool:
+    """Whether only a list marker such as ``1.`` or ``(a)`` stands before an end."""
+    return run_start == 0 and inner < 16 and _LIST_MARKER.fullmatch(paragraph, 0, inner) is not None
+
+
+def _ends_before_wide(run: str) -> bool:
+    """Whether the last mark of ``run`` ends a sentence, given that Chinese text follows."""
+    tail = run.rstrip()
+    body = tail.rstrip("".join(CLOSERS) + "\"'")
+    if not body or _MARK.match(body[-1]) is None or _NUMBER.fullmatch(body):
+        return False
+    if _SURE_END.search(body):
+        return True
+    tail = tail[-_PIECE // 8 :]
+    return len(tail) + 1 in _boundaries(tail + _PROBE)
