@@ -1,0 +1,75 @@
+"""Whether the service may be sent work: starting, ready, draining, or dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from app.errors import EngineDead, NotReady
+
+
+class State(Enum):
+    """``starting`` -> ``ready`` -> ``draining``; ``dead`` from any of them, and from ``dead`` nowhere."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    DEAD = "dead"
+
+
+class Lifecycle:
+    """The state that readiness shows, and whom to tell when the process must end.
+
+    ``reason`` is one line for people: why the service is not ready.
+    """
+
+    def __init__(self) -> None:
+        self.state = State.STARTING
+        self.reason = "models are being loaded"
+        self._listeners: list[Callable[[str], None]] = []
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
+
+    @property
+    def stopping(self) -> bool:
+        return self.state in (State.DRAINING, State.DEAD)
+
+    def to_ready(self) -> None:
+        """Models are loaded. A service that is already stopping stays so."""
+        if self.state is State.STARTING:
+            self.state, self.reason = State.READY, ""
+
+    def to_draining(self) -> None:
+        """Stop being ready; what was accepted is still answered."""
+        if self.state is not State.DEAD:
+            self.state, self.reason = State.DRAINING, "the service is stopping"
+
+    def to_dead(self, reason: str) -> None:
+        """The process cannot serve any more; the listeners end it with a non-zero exit code."""
+        if self.state is State.DEAD:
+            return
+        self.state, self.reason = State.DEAD, reason
+        for listener in self._listeners:
+            listener(reason)
+
+    def on_death(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener(reason)`` when the service dies, or at once when it has."""
+        self._listeners.append(listener)
+        if self.state is State.DEAD:
+            listener(self.reason)
+
+    def check_serving(self) -> None:
+        """Let a task pass.
+
+        While draining, requests are still served: they were sent before the client could know.
+
+        Raises:
+            NotReady: models are still being loaded.
+            EngineDead: the process is about to exit.
+        """
+        if self.state is State.STARTING:
+            raise NotReady(self.reason, retry_after_s=1.0)
+        if self.state is State.DEAD:
+            raise EngineDead(self.reason)

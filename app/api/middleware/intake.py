@@ -1,0 +1,123 @@
+"""Takes a request in: its body within limits, then the work under a deadline while the client listens."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.call import Call, ClientGone, call_of, header
+from app.errors import BadJson, DeadlineExceeded, RequestTimeout, TooLarge, ValidationFailed
+
+_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Intake:
+    """Pure ASGI middleware.
+
+    The body is counted as it arrives, so that a chunked one cannot pass the limit either, and is complete
+    before anything is parsed. A client that hangs up, or a deadline that passes, cancels the work, and the
+    scheduler drops what had not been started.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, body_timeout_s: float, request_timeout_s: float
+    ) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+        self._request_timeout_s = request_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in _BODYLESS:
+            await self._app(scope, receive, send)
+            return
+        call = call_of(scope)
+        timeout_s = self._timeout_of(scope)
+        call.body = await self._read(scope, receive)
+        call.context.deadline = asyncio.get_running_loop().time() + timeout_s
+        await self._work(call, timeout_s, scope, receive, send)
+
+    def _timeout_of(self, scope: Scope) -> float:
+        asked = header(scope, b"x-request-timeout")
+        if asked is None:
+            return self._request_timeout_s
+        try:
+            seconds = float(asked)
+        except ValueError:
+            seconds = -1.0
+        if not 0 < seconds < float("inf"):
+            raise ValidationFailed("X-Request-Timeout", "is a number of seconds above 0, such as 2.5")
+        return min(seconds, self._request_timeout_s)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        declared = header(scope, b"content-length")
+        if declared is not None:
+            if not declared.isdigit():
+                raise BadJson("Content-Length is not a number")
+            if int(declared) > self._max_body_bytes:
+                raise self._too_large()
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                return await self._collect(receive)
+        except TimeoutError:
+            raise RequestTimeout(f"the body did not arrive within {self._body_timeout_s:g} s") from None
+
+    async def _collect(self, receive: Receive) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self._max_body_bytes:
+                raise self._too_large()
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self._max_body_bytes} bytes; send less at a time")
+
+    async def _work(self, call: Call, timeout_s: float, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        gone = asyncio.Event()
+        first = True
+
+        async def replay() -> Message:
+            nonlocal first
+            if first:
+                first = False
+                return {"type": "http.request", "body": call.body, "more_body": False}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            # The server also reports a disconnect once the answer is out; then there is nothing to cancel.
+            if not call.status:
+                gone.set()
+                task.cancel()
+
+        watcher = asyncio.create_task(watch())
+        deadline = asyncio.timeout_at(call.context.deadline)
+        try:
+            async with deadline:
+                await self._app(scope, replay, send)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise DeadlineExceeded(
+                f"no answer within {timeout_s:g} s; send less at a time or wait longer"
+            ) from None
+        except asyncio.CancelledError:
+            if not gone.is_set():
+                raise
+            task.uncancel()
+            raise ClientGone from None
+        finally:
+            watcher.cancel()

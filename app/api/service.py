@@ -1,0 +1,89 @@
+"""What every handler needs, made once by ``app.main`` and kept on the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from app.api.call import Call, call_of
+from app.api.keys import KeyRing
+from app.api.lifecycle import Lifecycle
+from app.api.models import ModelSource
+from app.bundle import Task
+from app.errors import ValidationFailed
+from app.settings import Settings
+from app.tasks.model import ServedModel
+from app.telemetry import Metrics
+
+_SHOWN_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a running service.
+
+    Attributes:
+        settings: as checked at start.
+        models: where served models come from.
+        lifecycle: whether work is taken.
+        metrics: None where they are switched off.
+        admin: keys that may change what is served.
+        version: of the software.
+    """
+
+    settings: Settings
+    models: ModelSource
+    lifecycle: Lifecycle
+    metrics: Metrics | None
+    admin: KeyRing
+    version: str
+
+    def model_for(self, call: Call, name: str | None, task: Task) -> ServedModel:
+        """The model that answers ``call``.
+
+        Raises:
+            NotReady, EngineDead: the service takes no work.
+            ModelNotFound: no such model, or it cannot do ``task``.
+        """
+        self.lifecycle.check_serving()
+        model = self.models.get(name, task)
+        call.model, call.version = model.name, model.version
+        return model
+
+    def admit(
+        self, call: Call, texts: list[str], pair: list[str] | None = None, field: str = "input"
+    ) -> None:
+        """Check how much is asked and note it for metrics and log.
+
+        Raises:
+            ValidationFailed: no texts, too many, or too many characters.
+        """
+        limits = self.settings
+        if not texts:
+            raise ValidationFailed(field, "is an empty list; send at least one text", code="empty")
+        if len(texts) > limits.max_items:
+            raise ValidationFailed(
+                field, f"holds {len(texts)} texts; send at most {limits.max_items} at a time", code="too_many"
+            )
+        characters = sum(map(len, texts)) + (sum(map(len, pair)) if pair else 0)
+        if characters > limits.max_characters:
+            raise ValidationFailed(
+                field,
+                f"holds {characters} characters; send at most {limits.max_characters} at a time",
+                code="too_long",
+            )
+        call.items, call.characters = len(texts), characters
+        if limits.log_text:
+            call.text = texts[0][:_SHOWN_TEXT]
+
+
+def service_of(request: Request) -> Service:
+    """The service that ``request`` came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+def current(request: Request) -> tuple[Service, Call]:
+    """The service and the call of ``request``."""
+    return service_of(request), call_of(request.scope)
