@@ -1,4 +1,4 @@
-"""Text sources to token shards: reads, lets workers clean and tokenise, drops duplicates, writes, and can continue."""
+"""Text sources to token shards: what is finished is kept, the rest is built, the manifest comes last."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from training.corpus.cleaning import TAGS, is_held_out
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.duplicates import DigestSet
-from training.corpus.readers import Document, SourceReader
+from training.corpus.readers import SourceReader
 from training.corpus.report import summary_table
 from training.corpus.shards import MANIFEST, SCHEMA_VERSION, TokenShards
+from training.corpus.source_build import SourceBuild
 from training.corpus.stages import Counts, Stage, Stages, digest_of, source_key
-from training.corpus.worker import BATCH_CHARACTERS, Batch, Pool, Processed, Settings, token_dtype
-from training.corpus.writer import ShardWriter, remove_unfinished
+from training.corpus.worker import Pool, token_dtype
+from training.corpus.writer import remove_unfinished
 from training.errors import UserError
 from training.files import atomic_file
 from training.tokenizer import load_tokenizer, tokenizer_digest
@@ -38,14 +36,16 @@ def build(
 ) -> dict[str, Any]:
     """Turn the sources of ``config`` into token shards in ``output_dir``; returns the manifest.
 
-    Finished parts of an earlier, interrupted run are kept; those made with another tokenizer or other settings are deleted
-    and made again. The result depends on the sources, settings and tokenizer alone: not on interruptions or ``workers``.
+    Finished parts of an earlier, interrupted run are kept; those made with another tokenizer or other
+    settings are deleted and made again. The result depends on the sources, settings and tokenizer alone: not
+    on interruptions or ``workers``.
 
-    Memory: a few batches of 262,144 characters per worker, one shard's document index, and per document 8 bytes (exact) plus
-    8 bytes per band (near duplicates).
+    Memory: a few batches of 262,144 characters per worker, one shard's document index, and per document 8
+    bytes (exact) plus 8 bytes per band (near duplicates).
 
     Raises:
-        UserError: no source or no text, an unreadable file, a malformed row, a full disk, a build that already runs there.
+        UserError: no source or no text, an unreadable file, a malformed row, a full disk, a build that
+        already runs there.
     """
     if not config.sources:
         raise UserError("corpus.sources: empty; name at least one file, folder or data set with text")
@@ -54,7 +54,7 @@ def build(
     readers = [SourceReader(source, config) for source in config.sources]
     keys: list[str] = []
     for source, reader in zip(config.sources, readers, strict=True):
-        keys.append(source_key(config, source, reader.files, digest, list(keys)))
+        keys.append(source_key(config, source, reader.state, digest, list(keys)))
     weights = {source.name: source.weight for source in config.sources}
     parameters = digest_of({"keys": keys, "weights": weights})
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def build(
                     exact.update(digests)
                     near.update(bands.reshape(-1))
                 if not stage.finished:
-                    _SourceBuild(config, reader, stage, stages, exact, near, dtype).run(pool, progress)
+                    SourceBuild(config, reader, stage, stages, exact, near, dtype).run(pool, progress)
                 done[source.name] = stage
         finally:
             pool.close()
@@ -86,7 +86,10 @@ def build(
         manifest = _manifest(
             config, done, digest, parameters, tokenizer.get_vocab_size(), np.dtype(dtype).name
         )
-        report = {"seconds": round(time.monotonic() - started, 1), "sources": _report(config, done)}
+        report: dict[str, Any] = {
+            "seconds": round(time.monotonic() - started, 1),
+            "sources": _report(config, done),
+        }
         with atomic_file(output_dir / REPORT, "w", encoding="utf-8") as stream:
             json.dump(report, stream, ensure_ascii=False, indent=1)
         with atomic_file(output_dir / MANIFEST, "w", encoding="utf-8") as stream:
@@ -101,152 +104,6 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _SourceBuild:
-    """Builds one source from where its stage stands."""
-
-    def __init__(
-        self,
-        config: CorpusConfig,
-        reader: SourceReader,
-        stage: Stage,
-        stages: Stages,
-        exact: DigestSet,
-        near: DigestSet,
-        dtype: type[np.generic],
-    ) -> None:
-        self.config, self.reader, self.stage, self.stages = config, reader, stage, stages
-        self.exact, self.near, self.dtype = exact, near, dtype
-        self.source: SourceConfig = reader.source
-        self.deduplicate = self.source.deduplicate or config.deduplicate
-        self._open_part()
-
-    def _open_part(self) -> None:
-        arguments = (self.stages.directory, self.source.name)
-        self.train = ShardWriter(*arguments, "train", self.stage.parts, self.dtype)
-        self.heldout = ShardWriter(*arguments, "heldout", self.stage.parts, self.dtype)
-        self.digests: list[int] = []
-        self.bands: list[np.ndarray] = []
-
-    def _close_part(self, finished: bool) -> None:
-        entries = [entry for writer in (self.train, self.heldout) if (entry := writer.finish()) is not None]
-        self.stages.save_digests(self.source.name, self.stage.parts, self.digests, self.bands)
-        self.stage.shards += entries
-        self.stage.parts += 1
-        self.stage.finished = finished
-        self.stages.save(self.source.name, self.stage)
-
-    def run(self, pool: Pool, progress: bool) -> None:
-        """Read, process and write the rest of the source."""
-        settings = Settings(
-            self.source.language,
-            self.config.min_characters,
-            self.config.near_threshold if self.deduplicate == "near" else None,
-        )
-        documents = islice(
-            self.reader, self.stage.counts.read, None
-        )  # those of finished parts are only read past
-        try:
-            with _Progress(self.reader, self.stage.counts, progress) as bar:
-                for processed in pool.map(_batches(documents, self.reader), settings):
-                    self._take(processed)
-                    bar.update(processed)
-            counts, issues = self.stage.counts, self.reader.issues
-            counts.broken_lines, counts.malformed_rows = issues.broken_lines, issues.malformed_rows
-            self.stage.modes, self.stage.examples = self.reader.modes, issues.examples
-            self._close_part(finished=True)
-        finally:
-            self.train.discard()
-            self.heldout.discard()
-
-    def _take(self, batch: Processed) -> None:
-        """Keep the new documents of a processed batch."""
-        counts = self.stage.counts
-        counts.bytes += batch.utf8_bytes
-        known = self.exact.known(batch.digests)
-        known_bands = None if batch.bands is None else self.near.known(batch.bands)
-        ends = np.cumsum(batch.lengths)
-        for number, (digest, length) in enumerate(
-            zip(batch.digests.tolist(), batch.lengths.tolist(), strict=True)
-        ):
-            counts.read += 1
-            if batch.short[number]:
-                counts.short += 1
-                continue
-            if not length:
-                counts.empty += 1
-                continue
-            if self.deduplicate != "none":
-                if known[number] or self.exact.is_recent(digest):
-                    counts.duplicates_exact += 1
-                    continue
-                if batch.bands is not None and known_bands is not None:
-                    bands = batch.bands[number].tolist()
-                    if known_bands[number].any() or any(map(self.near.is_recent, bands)):
-                        counts.duplicates_near += 1
-                        continue
-                    for band in bands:
-                        self.near.add(band)
-                    self.bands.append(batch.bands[number])
-                self.exact.add(digest)
-                self.digests.append(digest)
-            held_out = is_held_out(digest, self.config.held_out)
-            (self.heldout if held_out else self.train).add(batch.tokens[ends[number] - length : ends[number]])
-            counts.documents += 1
-            counts.tokens += length
-            counts.characters += int(batch.characters[number])
-            counts.languages[TAGS[batch.tags[number]]] += 1
-            if held_out:
-                counts.heldout_documents += 1
-                counts.heldout_tokens += length
-            if self.train.tokens >= self.config.shard_tokens:
-                self._close_part(finished=False)
-                self._open_part()
-        self.exact.settle()
-        self.near.settle()
-
-
-def _batches(documents: Iterable[Document], reader: SourceReader) -> Iterator[Batch]:
-    texts: list[str] = []
-    characters = 0
-    for document in documents:
-        texts.append(document.text)
-        characters += len(document.text) + 64
-        if characters >= BATCH_CHARACTERS:
-            yield Batch(texts, reader.position.bytes)
-            texts, characters = [], 0
-    if texts:
-        yield Batch(texts, reader.position.bytes)
-
-
-class _Progress:
-    """A bar over the stored bytes of a source, with documents and megabytes of text per second beside it."""
-
-    def __init__(self, reader: SourceReader, counts: Counts, shown: bool) -> None:
-        self._counts, self._from, self._started = counts, counts.bytes, time.monotonic()
-        self._bar = tqdm(
-            desc=reader.source.name,
-            total=reader.total_bytes,
-            unit="B",
-            unit_scale=True,
-            disable=not shown,
-            leave=True,
-        )
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def update(self, batch: Processed) -> None:
-        """Show that ``batch`` was written."""
-        speed = (self._counts.bytes - self._from) / (time.monotonic() - self._started) / 1e6
-        self._bar.set_postfix_str(
-            f"{self._counts.documents:,} documents, {speed:.1f} MB text/s", refresh=False
-        )
-        self._bar.update(max(batch.position - self._bar.n, 0))
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-
 @contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
     """Hold the lock of ``directory``; the system lets go of it however the process ends."""
@@ -254,9 +111,7 @@ def _only_one(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{directory}: another build writes there; wait for it or choose another directory"
-            ) from None
+            raise UserError(f"{directory}: another build writes there; wait for it to end") from None
         yield
 
 
@@ -267,7 +122,7 @@ def _disk_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{directory}: the disk is full; make room and run the same command again: finished parts are kept"
+                f"{directory}: the disk is full; make room and run the same command again, finished parts are kept"
             ) from None
         raise
 

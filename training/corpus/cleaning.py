@@ -1,7 +1,7 @@
-"""Unicode cleaning, language tags and document digests: what happens to a document before the tokenizer sees it.
+"""Unicode cleaning, language tags and digests: what happens to a document before the tokenizer sees it.
 
-Cleaning removes what no reader sees and no tokenizer should learn. Case, accents, full-width forms and the like are left
-alone: they belong to the tokenizer's normaliser, which the service runs too.
+Cleaning removes what no reader sees and no tokenizer should learn. Case, accents, full-width forms and the
+like are left alone: they belong to the tokenizer's normaliser, which the service runs too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Literal
 Tag = Literal["zh", "en", "other"]
 TAGS: tuple[Tag, ...] = ("zh", "en", "other")
 
-# Controls (but line breaks and tabs), soft hyphens, zero-width and direction marks, byte order marks, interlinear
-# annotations, replacement characters, private use, lone surrogates and non-characters.
+# Controls (but line breaks and tabs), soft hyphens, zero-width and direction marks, byte order marks,
+# interlinear annotations, replacement characters, private use, lone surrogates and non-characters.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff]+"
@@ -42,8 +42,8 @@ def clean_text(text: str) -> str:
 def detect_language(text: str) -> Tag:
     """``zh`` when Han characters carry the text, ``en`` when Latin letters do, else ``other``.
 
-    One Han character weighs as much as three Latin letters, about the length of an English word in Chinese. English is not
-    told from other languages in Latin script: the corpus is meant to be Chinese and English.
+    One Han character weighs as much as three Latin letters, about the length of an English word in Chinese.
+    English is not told from other languages in Latin script: the corpus is meant to be Chinese and English.
     """
     sample = text[:_LANGUAGE_SAMPLE]
     han = 3 * sum(map(len, _HAN.findall(sample)))
@@ -54,7 +54,7 @@ def detect_language(text: str) -> Tag:
 
 
 def text_digest(text: str) -> int:
-    """64-bit digest of a cleaned document: equal texts, and those that differ only in line breaks and spaces, share it."""
+    """64-bit digest of a cleaned document; line breaks and spaces do not change it."""
     packed = "".join(text.split())
     return int.from_bytes(hashlib.blake2b(packed.encode(), digest_size=8).digest(), "little")
 

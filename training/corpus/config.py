@@ -17,24 +17,26 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One source of text: ``path`` (a file, folder, glob or saved Hugging Face data set) or ``dataset`` (a hub name)."""
+    """One source of text: ``path`` (file, folder, glob, saved data set) or ``dataset`` (a hub name)."""
 
     # File, folder (searched recursively) or glob; `~` and `$VARIABLES` are expanded. A folder written by
     # `Dataset.save_to_disk` is read as that data set.
     path: str | None = None
-    # Data set name on the Hugging Face hub, or a local folder that `datasets.load_dataset` understands; streamed.
+    # Data set name on the Hugging Face hub, or a local folder that `datasets.load_dataset` understands;
+    # streamed.
     dataset: str | None = None
     # Configuration name of a hub data set, and the split of a data set to read.
     subset: str | None = None
     split: str = "train"
     # Name in reports and shard files; default: last part of the path or data set name.
     name: str = ""
-    # How often a token of this source is drawn against a token of a source with weight 1 (0.5: half as often).
+    # How often a token of this source is drawn against a token of a source with weight 1 (0.5: half as
+    # often).
     weight: float = 1.0
     # Language tag of every document, or `auto`: decided per document from its letters.
     language: Language = "auto"
-    # Columns of JSONL, TSV, CSV, Parquet and data sets that hold text, joined by a line break; empty: the first of
-    # text, content, document, sentence, article, body that exists.
+    # Columns of JSONL, TSV, CSV, Parquet and data sets that hold text, joined by a line break; empty: the
+    # first of text, content, document, sentence, article, body that exists.
     columns: tuple[str, ...] = ()
     # What is one document of a .txt file: paragraphs up to a blank line, one line, or the whole file.
     documents: Documents = "auto"

@@ -16,7 +16,7 @@ _MOST_SHINGLES = (
 
 
 class DigestSet:
-    """A set of 64-bit digests at about 8 bytes each: one sorted array, and the newest in a hash set of bounded size."""
+    """A set of 64-bit digests at about 8 bytes each: a sorted array, and a bounded hash set of the newest."""
 
     def __init__(self) -> None:
         self._sorted = np.empty(0, np.uint64)
@@ -26,11 +26,12 @@ class DigestSet:
         return len(self._sorted) + len(self._recent)
 
     def known(self, digests: np.ndarray) -> np.ndarray:
-        """Whether each of ``digests`` (uint64 [n]) is among the sorted ones: bool [n]. ``add`` knows the rest."""
+        """Whether each of ``digests`` (uint64 [...]) is among the sorted ones: bool [...]."""
         if not len(self._sorted):
             return np.zeros(len(digests), bool)
         at = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
-        return self._sorted[at] == digests
+        found: np.ndarray = self._sorted[at] == digests
+        return found
 
     def is_recent(self, digest: int) -> bool:
         """Whether ``digest`` was added since the last merge."""
@@ -45,7 +46,7 @@ class DigestSet:
         self._sorted = np.union1d(self._sorted, digests.astype(np.uint64))
 
     def settle(self) -> None:
-        """Merge the recent ones into the sorted array when they are many. Call between batches, never inside one."""
+        """Merge the recent ones into the sorted array when they are many; call it between batches."""
         if len(self._recent) >= _RECENT:
             self.update(np.fromiter(self._recent, np.uint64, len(self._recent)))
             self._recent.clear()
@@ -63,9 +64,10 @@ def bands_for(threshold: float) -> tuple[int, int]:
 def band_digests(text: str, threshold: float) -> np.ndarray:
     """One 64-bit digest per LSH band of the MinHash signature of ``text``: uint64 [bands].
 
-    Two documents share a band with high probability when the Jaccard similarity of their 8-character shingles is above
-    ``threshold``. The index is a set of these digests and not datasketch's dictionaries, which need kilobytes per document
-    where this needs 8 bytes per band (Leskovec et al., Mining of Massive Datasets, chapter 3).
+    Two documents share a band with high probability when the Jaccard similarity of their 8-character
+    shingles is above ``threshold``. The index is a set of these digests and not datasketch's dictionaries,
+    which need kilobytes per document where this needs 8 bytes per band (Leskovec et al., Mining of Massive
+    Datasets, chapter 3).
     """
     bands, rows = bands_for(threshold)
     signature = _signature(_shingles(text))[: bands * rows].reshape(bands, rows)
@@ -77,7 +79,7 @@ def band_digests(text: str, threshold: float) -> np.ndarray:
 
 
 def _shingles(text: str) -> np.ndarray:
-    """Distinct hashes of the 8-character windows of ``text`` without spaces; of many, the smallest: uint64 [n]."""
+    """Distinct hashes of the 8-character windows of ``text``, the smallest of many: uint64 [n]."""
     codes = np.frombuffer("".join(text.split()).lower().encode("utf-32-le"), np.uint32).astype(np.uint64)
     count = max(len(codes) - _SHINGLE + 1, 1)
     hashes = np.zeros(count, np.uint64)

@@ -44,7 +44,8 @@ def file_format(path: Path) -> Format | None:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
-    return FORMATS.get(suffixes[-1]) if suffixes else None
+    found = FORMATS.get(suffixes[-1]) if suffixes else None
+    return None if found == "parquet" and suffixes[-1] != path.suffix.lower() else found  # not seekable
 
 
 def is_saved_data_set(path: Path) -> bool:
@@ -91,6 +92,12 @@ def source_files(source: SourceConfig) -> list[SourceFile]:
     if not any(file.size for file in files):
         raise UserError(f"source {source.name!r}: every file in {root} is empty; put text there")
     return files
+
+
+def folder_state(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file in a data set folder: changes when the data set does."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Text files as numbered lines: decompressed on the fly, decoded, never more than one bounded line in memory."""
+"""Text files as numbered lines: decompressed on the fly, decoded, one bounded line in memory at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import codecs
 import gzip
 import io
 import lzma
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from training.errors import UserError
 
@@ -81,37 +82,36 @@ def open_bytes(path: Path, position: Position | None = None) -> Iterator[io.Buff
         raise UserError(f"{path}: no such file; correct the path of this source") from None
     except PermissionError:
         raise UserError(f"{path}: not readable; give this user the right to read it") from None
-    except (lzma.LZMAError, EOFError, gzip.BadGzipFile, _zlib_error(), _zstd_error()) as error:
+    except _damage() as error:
         raise UserError(f"{path}: damaged compressed file ({error}); fetch or compress it again") from None
 
 
 def decompressed(path: Path, raw: IO[bytes]) -> io.BufferedReader:
-    suffix = path.suffix.lower()
-    if suffix == ".xz":
-        stream: IO[bytes] = cast("IO[bytes]", lzma.LZMAFile(raw))
-    elif suffix == ".gz":
-        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
-    elif suffix == ".bz2":
-        stream = cast("IO[bytes]", bz2.BZ2File(raw))
-    elif suffix == ".zst":
-        import zstandard
-
-        stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    else:
+    """The plain bytes of the open file ``raw``; the suffix of ``path`` says how it is compressed."""
+    opener = _OPENERS.get(path.suffix.lower())
+    if opener is None:
         return cast("io.BufferedReader", raw)
-    return io.BufferedReader(cast("io.RawIOBase", stream), 1 << 18)
+    return io.BufferedReader(cast("io.RawIOBase", opener(raw)), 1 << 18)
 
 
-def _zlib_error() -> type[Exception]:
-    import zlib
-
-    return zlib.error
-
-
-def _zstd_error() -> type[Exception]:
+def _zstandard(raw: IO[bytes]) -> Any:
     import zstandard
 
-    return zstandard.ZstdError
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+
+
+_OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".xz": lzma.LZMAFile,
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
+    ".bz2": bz2.BZ2File,
+    ".zst": _zstandard,
+}
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    import zstandard
+
+    return lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError
 
 
 def text_lines(
@@ -119,7 +119,8 @@ def text_lines(
 ) -> Iterator[Line]:
     """The lines of ``path``, each at most ``limit`` bytes (longer ones in pieces with ``complete`` False).
 
-    Bytes outside the encoding are dropped and their line is counted in ``issues``; U+FFFD marks never reach the text.
+    Bytes outside the encoding are dropped and their line is counted in ``issues``; U+FFFD marks never reach
+    the text.
 
     Raises:
         UserError: damaged file; UTF-16; or so many broken lines that the encoding must be another one.
@@ -147,12 +148,16 @@ def text_lines(
                     ) from None
                 text = raw.decode(encoding, errors="ignore")
             yield Line(number, text.rstrip("\r\n"), complete)
+        try:
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            issues.add("broken_lines", f"{path}:{number}: ends inside a character; dropped")
 
 
 def _without_mark(path: Path, raw: bytes) -> bytes:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UserError(
-            f"{path}: is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}.utf8.txt"
+            f"{path}: is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}.new.txt"
         )
     return raw.removeprefix(codecs.BOM_UTF8)
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from training.corpus.config import CorpusConfig, SourceConfig
-from training.corpus.files import SourceFile, document_mode, is_saved_data_set, source_files
+from training.corpus.files import SourceFile, document_mode, folder_state, is_saved_data_set, source_files
 from training.corpus.lines import ROW_BYTES, Issues, Position, open_bytes, text_lines
 from training.errors import UserError
 
 TEXT_COLUMNS = ("text", "content", "document", "sentence", "article", "body")
 
 
-class Document(NamedTuple):
-    text: str  # as read: not cleaned
-    where: str  # file and line (or row) it starts at
-
-
 class SourceReader:
     """Reads one source from its start; iterate it once.
 
-    ``position.bytes`` of ``total_bytes`` (None for a data set of unknown size) tells how far it is; ``issues`` what it met.
+    ``position.bytes`` of ``total_bytes`` (None for a data set of unknown size) tells how far it is;
+    ``issues`` what it met.
     """
 
     def __init__(self, source: SourceConfig, config: CorpusConfig) -> None:
@@ -37,56 +34,62 @@ class SourceReader:
         self.files: list[SourceFile] = [] if self.is_data_set else source_files(source)
         self.total_bytes = None if self.is_data_set else sum(file.size for file in self.files)
 
-    def __iter__(self) -> Iterator[Document]:
+    @property
+    def state(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of every file; empty for a hub data set, which is taken to be unchanged."""
+        if not self.is_data_set:
+            return [(file.name, file.size, file.modified) for file in self.files]
+        folder = self.source.expanded_path or Path(self.source.dataset or "")
+        return folder_state(folder) if folder.is_dir() else []
+
+    def __iter__(self) -> Iterator[str]:
         """Documents of at most ``max_characters`` each.
 
         Raises:
-            UserError: a damaged file, a malformed row (file and line), an unknown column (lists those there are).
+            UserError: a damaged file, a malformed row (file and line), an unknown column (lists those there
+            are).
         """
-        for document in self._documents():
-            if len(document.text) <= self.config.max_characters:
-                yield document
+        for text in self._documents():
+            if len(text) <= self.config.max_characters:
+                yield text
             else:
-                for piece in _pieces(document.text, self.config.max_characters):
-                    yield Document(piece, document.where)
+                yield from _pieces(text, self.config.max_characters)
 
-    def _documents(self) -> Iterator[Document]:
+    def _documents(self) -> Iterator[str]:
         if self.is_data_set:
             from training.corpus.datasets_source import data_set_rows
 
             columns: tuple[str, ...] = ()
             for number, row in enumerate(data_set_rows(self.source), start=1):
-                columns = columns or choose_columns(self.source, list(row), f"source {self.source.name!r}")
-                yield Document(_joined(row, columns), f"{self.source.name}: row {number}")
+                where = f"source {self.source.name!r}: row {number}"
+                columns = columns or choose_columns(self.source, list(row), where)
+                yield from self._row(row, columns, where)
             return
         for file in self.files:
             yield from _READERS[file.format](self, file)
 
-    def _text(self, file: SourceFile) -> Iterator[Document]:
+    def _text(self, file: SourceFile) -> Iterator[str]:
         mode = document_mode(self.source, self.files, file)
         self.modes[mode] = self.modes.get(mode, 0) + 1
         parts: list[str] = []
-        start, characters, joint = 1, 0, "\n"
+        characters = 0
         for line in text_lines(file.path, self.source.encoding, self.issues, self.position):
             text = line.text
             is_end = not text.strip() and mode == "blank"
             if parts and (is_end or characters + len(text) > self.config.max_characters):
-                yield Document("".join(parts), f"{file.path}:{start}")
+                yield "".join(parts)
                 parts, characters = [], 0
             if is_end:
                 continue
-            if not parts:
-                start = line.number
-            joint = "\n" if line.complete else ""
-            parts += (text, joint)
+            parts += (text, "\n" if line.complete else "")
             characters += len(text) + 1
             if mode == "line" and line.complete:
-                yield Document("".join(parts), f"{file.path}:{start}")
+                yield "".join(parts)
                 parts, characters = [], 0
         if parts:
-            yield Document("".join(parts), f"{file.path}:{start}")
+            yield "".join(parts)
 
-    def _jsonl(self, file: SourceFile) -> Iterator[Document]:
+    def _jsonl(self, file: SourceFile) -> Iterator[str]:
         columns: tuple[str, ...] = ()
         for line in text_lines(file.path, self.source.encoding, self.issues, self.position, ROW_BYTES):
             where = f"{file.path}:{line.number}"
@@ -103,17 +106,11 @@ class SourceReader:
                 self._malformed(f"{where}: a JSON object is expected, found {type(row).__name__}")
                 continue
             columns = columns or choose_columns(self.source, list(row), where)
-            missing = [column for column in columns if not isinstance(row.get(column), str)]
-            if missing:
-                self._malformed(
-                    f"{where}: {missing[0]!r} is missing or not text; this row has {', '.join(row)}"
-                )
-                continue
-            yield Document(_joined(row, columns), where)
+            yield from self._row(row, columns, where)
 
-    def _table(self, file: SourceFile) -> Iterator[Document]:
+    def _table(self, file: SourceFile) -> Iterator[str]:
         lines = text_lines(file.path, self.source.encoding, self.issues, self.position, ROW_BYTES)
-        texts = (line.text + "\n" for line in lines)
+        texts = (line.text + ("\n" if line.complete else "") for line in lines)
         if file.format == "tsv":  # no quoting: quotation marks in a TSV file are text
             rows = csv.reader(texts, delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
@@ -131,7 +128,7 @@ class SourceReader:
                 if row is None:
                     return
                 if len(row) == len(header):
-                    yield Document("\n".join(row[index] for index in at), f"{file.path}:{start}")
+                    yield "\n".join(row[index] for index in at)
                 elif row:
                     self._malformed(
                         f"{file.path}:{start}: {len(row)} fields, but the header has {len(header)}"
@@ -139,25 +136,28 @@ class SourceReader:
         except csv.Error as error:
             raise UserError(f"{file.path}:{rows.line_num}: not {file.format.upper()} ({error})") from None
 
-    def _parquet(self, file: SourceFile) -> Iterator[Document]:
+    def _parquet(self, file: SourceFile) -> Iterator[str]:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
 
         number = 0
         try:
-            with open_bytes(file.path, self.position):
-                table = parquet.ParquetFile(file.path, memory_map=True)
+            with open_bytes(file.path, self.position) as stream:
+                table = parquet.ParquetFile(stream)
                 columns = choose_columns(self.source, table.schema_arrow.names, str(file.path))
                 for batch in table.iter_batches(batch_size=256, columns=list(dict.fromkeys(columns))):
                     for row in batch.to_pylist():
                         number += 1
-                        where = f"{file.path}: row {number}"
-                        if all(isinstance(row[column], str) for column in columns):
-                            yield Document(_joined(row, columns), where)
-                        else:
-                            self._malformed(f"{where}: a text column is null or not text")
+                        yield from self._row(row, columns, f"{file.path}: row {number}")
         except (arrow.ArrowInvalid, OSError) as error:
             raise UserError(f"{file.path}: cannot be read as Parquet ({error})") from None
+
+    def _row(self, row: Mapping[str, Any], columns: tuple[str, ...], where: str) -> Iterator[str]:
+        bad = next((column for column in columns if not isinstance(row.get(column), str)), None)
+        if bad is None:
+            yield "\n".join(row[column] for column in columns)
+        else:
+            self._malformed(f"{where}: {bad!r} is missing or not text; this row has {', '.join(row)}")
 
     def _malformed(self, message: str) -> None:
         if self.config.malformed_rows == "error":
@@ -165,7 +165,7 @@ class SourceReader:
         self.issues.add("malformed_rows", message)
 
 
-_READERS: dict[str, Callable[[SourceReader, SourceFile], Iterator[Document]]] = {
+_READERS: dict[str, Callable[[SourceReader, SourceFile], Iterator[str]]] = {
     "text": SourceReader._text,
     "jsonl": SourceReader._jsonl,
     "tsv": SourceReader._table,
@@ -192,10 +192,6 @@ def choose_columns(source: SourceConfig, there: list[str], where: str) -> tuple[
         f"{where}: which column is text? None is named {', '.join(TEXT_COLUMNS)}; "
         f"set `columns` of source {source.name!r} to some of: {', '.join(there)}"
     )
-
-
-def _joined(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    return "\n".join(str(row[column]) for column in columns)
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ _COLUMNS = {
 
 
 def summary_table(sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """``sources``: name -> counts; one line each and a total, then the first few problems with file and line."""
+    """One line per source (name -> counts) and a total, then the first few problems with file and line."""
     rows = [["source", "weight", *_COLUMNS.values()]]
     for name, counts in sources.items():
         rows.append([name, f"{counts['weight']:g}", *(f"{counts[key]:,}" for key in _COLUMNS)])

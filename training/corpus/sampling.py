@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.corpus.cleaning import clean_text, is_held_out, text_digest
 from training.corpus.config import CorpusConfig, SourceConfig
-from training.corpus.lines import open_bytes
+from training.corpus.lines import COMPRESSED, decompressed, open_bytes
 from training.corpus.readers import SourceReader
 
 _MEASURED = 1 << 20
@@ -17,17 +17,17 @@ _MARGIN = 1.05  # documents are drawn by chance; a little more than wanted, then
 
 def iter_documents(config: CorpusConfig, source: SourceConfig) -> Iterator[str]:
     """Cleaned training documents of one source, without the held-out ones; duplicates are still there."""
-    for document in SourceReader(source, config):
-        text = clean_text(document.text)
+    for raw in SourceReader(source, config):
+        text = clean_text(raw)
         if len(text) >= config.min_characters and not is_held_out(text_digest(text), config.held_out):
             yield text
 
 
 def sample_texts(config: CorpusConfig, *, characters: int, seed: int = 0) -> Iterator[str]:
-    """About ``characters`` characters of training documents, spread over every source, in shares of size times weight.
+    """About ``characters`` characters of training text: of each source in proportion to size times weight.
 
-    Documents are drawn evenly over a source of files (the whole of it is read); from a data set of unknown size the first ones
-    are taken. The same arguments give the same texts.
+    Documents are drawn evenly over a source of files (the whole of it is read); from a data set of unknown
+    size the first ones are taken. The same arguments give the same texts.
     """
     sizes = [_size(SourceReader(source, config)) for source in config.sources]
     quotas = _shares(sizes, [source.weight for source in config.sources], characters)
@@ -44,7 +44,7 @@ def sample_texts(config: CorpusConfig, *, characters: int, seed: int = 0) -> Ite
 
 
 def _shares(sizes: list[int | None], weights: list[float], wanted: int) -> list[int]:
-    """Characters to take of each source: proportional to size times weight, no source asked for more than it has."""
+    """Characters to take of each source: in proportion to size times weight, but never more than it has."""
     mean = sum(size for size in sizes if size) // max(sum(1 for size in sizes if size), 1) or wanted
     masses = [(size or mean) * weight for size, weight in zip(sizes, weights, strict=True)]
     shares = [0] * len(sizes)
@@ -64,7 +64,7 @@ def _shares(sizes: list[int | None], weights: list[float], wanted: int) -> list[
 
 
 def _size(reader: SourceReader) -> int | None:
-    """Estimated characters of a source, from how the first MiB of each kind of file compresses; None if unknown."""
+    """Characters of a source, estimated from the first MiB of its largest files; None if unknown."""
     if reader.total_bytes is None:
         return None
     total = 0.0
@@ -85,7 +85,7 @@ def _characters_per_byte(path: Path) -> float:
     if not head:
         return 1.0
     characters = len(head.decode("utf-8", errors="ignore"))
-    if path.suffix.lower() not in (".xz", ".gz", ".zst", ".bz2"):
+    if path.suffix.lower() not in COMPRESSED:
         return characters / len(head)
     return characters / len(head) * _expansion(path, compressed_head)
 
@@ -94,8 +94,6 @@ def _expansion(path: Path, compressed: int) -> float:
     """Plain bytes per stored byte, over the first ``compressed`` stored bytes."""
     plain = 0
     with path.open("rb") as raw:
-        from training.corpus.lines import decompressed
-
         stream = decompressed(path, raw)
         while chunk := stream.read(_MEASURED):
             plain += len(chunk)

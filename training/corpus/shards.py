@@ -1,7 +1,8 @@
 """Token shards on disk: the manifest, and a reader that maps them into memory.
 
-A directory of shards holds ``manifest.json`` and, per shard, ``<source>-00000.bin`` (little-endian token ids of documents back
-to back, no special tokens) and ``<source>-00000.idx.npy`` (int64 [documents + 1], start of each document in tokens).
+A directory of shards holds ``manifest.json`` and, per shard, ``<source>-00000.bin`` (little-endian token ids
+of documents back to back, no special tokens) and ``<source>-00000.idx.npy`` (int64 [documents + 1], start of
+each document in tokens).
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class Shard:
     @cached_property
     def ids(self) -> np.ndarray:
         """All token ids of the shard: [tokens], read-only, on disk."""
-        return np.memmap(self.path, dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r")
+        ids: np.ndarray = np.memmap(self.path, dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r")
+        return ids
 
     @cached_property
     def starts(self) -> np.ndarray:
         """Start of each document, and the end of the last: int64 [documents + 1]."""
-        return np.load(self.index_path, mmap_mode="r")
+        starts: np.ndarray = np.load(self.index_path, mmap_mode="r")
+        return starts
 
     @property
     def lengths(self) -> np.ndarray:
@@ -78,7 +81,8 @@ class TokenShards:
         """Open the shards in ``directory``; sizes are checked always, checksums when ``verify``.
 
         Raises:
-            UserError: no finished corpus there, another format version, a damaged or missing shard, or ids that were made
+            UserError: no finished corpus there, another format version, a damaged or missing shard, or ids
+            that were made
                 with another tokenizer than ``tokenizer_file`` (a file, or a directory that holds it).
         """
         self.directory = directory
@@ -89,7 +93,7 @@ class TokenShards:
             digest = tokenizer_digest(tokenizer_file)
             if digest != self.manifest["tokenizer_sha256"]:
                 raise UserError(
-                    f"{directory}: token ids were made with tokenizer {self.manifest['tokenizer_sha256'][:12]}, but "
+                    f"{directory}: made with tokenizer {self.manifest['tokenizer_sha256'][:12]}, but "
                     f"{tokenizer_file} is {digest[:12]}; build the corpus again with this tokenizer"
                 )
         self.tokenizer_sha256: str = self.manifest["tokenizer_sha256"]

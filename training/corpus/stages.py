@@ -1,4 +1,4 @@
-"""How far each source is: a small file per source, renewed after every finished part, so that a build can continue."""
+"""How far each source is: a small file, renewed after every finished part, so that a build can continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 from training.config import from_mapping
 from training.corpus.cleaning import TAGS
 from training.corpus.config import CorpusConfig, SourceConfig
-from training.corpus.files import SourceFile
 from training.errors import UserError
 from training.files import atomic_file
 
@@ -62,12 +61,16 @@ def digest_of(value: Any) -> str:
 
 
 def source_key(
-    config: CorpusConfig, source: SourceConfig, files: list[SourceFile], tokenizer: str, previous: list[str]
+    config: CorpusConfig,
+    source: SourceConfig,
+    files: list[tuple[str, int, int]],
+    tokenizer: str,
+    previous: list[str],
 ) -> str:
     """What the shards of a source depend on; a stage with another key is not used.
 
-    Duplicates are looked for in earlier sources too, so with deduplication their keys are part of it. The weight is not:
-    it changes how tokens are drawn, not the tokens.
+    Duplicates are looked for in earlier sources too, so with deduplication their keys are part of it. The
+    weight is not: it changes how tokens are drawn, not the tokens.
     """
     deduplicate = source.deduplicate or config.deduplicate
     return digest_of(
@@ -75,7 +78,7 @@ def source_key(
             "pipeline": PIPELINE_VERSION,
             "tokenizer": tokenizer,
             "source": {k: v for k, v in asdict(source).items() if k not in ("weight", "path", "deduplicate")},
-            "files": [(file.name, file.size, file.modified) for file in files] or source.path,
+            "files": files,
             "deduplicate": deduplicate,
             "near_threshold": config.near_threshold if deduplicate == "near" else None,
             "previous": previous if deduplicate != "none" else [],
@@ -95,7 +98,7 @@ class Stages:
         self._folder = directory / "stages"
 
     def load(self, source: str, key: str) -> Stage:
-        """The stage of ``source`` if it was made under ``key`` and its files are there; else a new one, old files gone."""
+        """The stage of ``source`` if made under ``key`` and whole; else a new one, the old files deleted."""
         path = self._folder / f"{source}.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -124,7 +127,7 @@ class Stages:
             json.dump(asdict(stage), stream, ensure_ascii=False, indent=1)
 
     def save_digests(self, source: str, part: int, digests: list[int], bands: list[np.ndarray]) -> None:
-        """Keep the digests of the documents of a part, so that a later run knows them without reading the text."""
+        """Keep the digests of the documents of a part: a later run knows them without reading the text."""
         with atomic_file(self._digests(source, part)) as stream:
             np.savez(stream, digests=np.array(digests, np.uint64), bands=np.array(bands, np.uint64))
 

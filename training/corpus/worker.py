@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -47,7 +48,7 @@ class Processed:
     """A batch after cleaning; arrays over its documents. Documents that are too short have no tokens."""
 
     position: int
-    utf8_bytes: int
+    utf8_bytes: np.ndarray  # int64 [documents], after cleaning
     tokens: np.ndarray  # uint16 or uint32 [tokens of the batch], documents back to back
     lengths: np.ndarray  # int64 [documents], tokens of each
     characters: np.ndarray  # int64 [documents], after cleaning
@@ -67,7 +68,8 @@ def process(batch: Batch, settings: Settings, tokenizer: Tokenizer) -> Processed
     texts = [clean_text(text) for text in batch.texts]
     short = np.array([len(text) < settings.min_characters for text in texts])
     kept = [text for text, is_short in zip(texts, short, strict=True) if not is_short]
-    # Special tokens are put in when rows are packed. The fast variant leaves out offsets, which nobody needs here.
+    # Special tokens are put in when rows are packed. The fast variant leaves out offsets, which nobody needs
+    # here.
     encodings = iter(tokenizer.encode_batch_fast(kept, add_special_tokens=False))
     ids = [[] if is_short else next(encodings).ids for is_short in short]
     dtype = token_dtype(tokenizer.get_vocab_size())
@@ -76,12 +78,12 @@ def process(batch: Batch, settings: Settings, tokenizer: Tokenizer) -> Processed
     threshold = settings.near_threshold
     return Processed(
         position=batch.position,
-        utf8_bytes=sum(len(text.encode()) for text in texts),
+        utf8_bytes=np.array([len(text.encode()) for text in texts], np.int64),
         tokens=np.concatenate([np.asarray(row, dtype) for row in ids]) if ids else np.empty(0, dtype),
         lengths=lengths,
         characters=np.array([len(text) for text in texts], np.int64),
         digests=np.array([text_digest(text) for text in texts], np.uint64),
-        tags=np.array([TAGS.index(tag) for tag in tags], np.uint8),  # type: ignore[arg-type]
+        tags=np.array([TAGS.index(tag) for tag in tags], np.uint8),
         short=short,
         bands=None if threshold is None else np.stack([band_digests(text, threshold) for text in texts]),
     )
@@ -96,6 +98,7 @@ def _start(tokenizer_file: Path) -> None:
     from training.tokenizer import load_tokenizer
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process per processor already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the build, and the build ends its workers
     parent = parent_process()
     assert parent is not None
     Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -122,6 +125,10 @@ class Pool:
         self._workers = workers
         self._executor = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(tokenizer_file,))
 
+    def start(self) -> None:
+        """Start the processes now: forking is safest while this process has few threads."""
+        self._executor.submit(int).result()
+
     def map(self, batches: Iterable[Batch], settings: Settings) -> Iterator[Processed]:
         """Process ``batches``, at most ``IN_FLIGHT`` per worker read ahead.
 
@@ -138,8 +145,8 @@ class Pool:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
             raise UserError(
-                "corpus: a worker process was killed, most likely for lack of memory; lower `workers` and run again: "
-                "finished parts are kept"
+                "corpus: a worker process was killed, most likely for lack of memory; lower `workers` and "
+                "run again: finished parts are kept"
             ) from None
 
     def close(self) -> None:

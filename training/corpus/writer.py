@@ -42,7 +42,7 @@ class ShardWriter:
         self._starts.append(self.tokens)
 
     def finish(self) -> dict[str, Any] | None:
-        """Put both files in place; returns the shard's entry for the manifest, None when no document was added."""
+        """Put both files in place; returns their entry for the manifest, None when there is no document."""
         if self._stream is None:
             return None
         self._stream.flush()
