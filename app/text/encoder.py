@@ -54,6 +54,12 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def upto(self, count: int) -> Encoded:
+        """The first ``count`` tokens."""
+        return Encoded(
+            self.ids[:count], self.offsets[:count], self.unknown[:count], self.continuation[:count]
+        )
+
 
 class TextEncoder:
     """One bundle's tokenizer. Immutable after construction, so threads may share it."""

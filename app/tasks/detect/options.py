@@ -1,0 +1,123 @@
+"""What a request for replaced-token detection may choose, and whether the model can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.errors import ValidationFailed
+from app.tasks.model import ServedModel
+from app.text.offsets import Utf16Positions
+from app.text.scripts import CHARACTER_CLASSES, CharacterClass
+
+ThresholdName = Literal["balanced", "precise", "sensitive"]
+Granularity = Literal["token", "char", "word"]
+OffsetUnit = Literal["codepoint", "utf16"]
+
+MAX_SUGGESTIONS = 10
+DEFAULT_IGNORE: tuple[CharacterClass, ...] = ("punctuation", "url", "emoji")
+"""Users of such tools complain about false flags most, and these are where most of them would fall."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptions:
+    """The request's choices.
+
+    Attributes:
+        threshold: a probability, or the name of one that the bundle was calibrated for.
+        granularity: the unit of ``tokens``. ``token``: word pieces. ``char``: grapheme clusters. ``word``:
+            pieces put together; a Chinese character is a word of its own, since the service carries no
+            segmenter, and touching flagged characters come together as a span.
+        suggestions: most repairs for each span, 0 to 10. More than 0 needs a bundle with a generator.
+        ignore: character classes that are never flagged.
+        protected: parts that are never flagged: strings, wherever they occur, or ``(start, end)`` in
+            ``offset_unit``, which need a single input.
+        flag_unknown: flag words outside the vocabulary too.
+        offset_unit: what offsets count, in the request and the answer.
+        truncate: cut what does not fit instead of reading it in windows.
+    """
+
+    threshold: float | ThresholdName = "balanced"
+    granularity: Granularity = "word"
+    suggestions: int = 0
+    ignore: Collection[CharacterClass] = DEFAULT_IGNORE
+    protected: Sequence[str | tuple[int, int]] = ()
+    flag_unknown: bool = False
+    offset_unit: OffsetUnit = "codepoint"
+    truncate: bool = False
+
+
+def check_options(model: ServedModel, inputs: Sequence[str], options: DetectOptions) -> float:
+    """The threshold as a number, once every option is known to be usable.
+
+    Raises:
+        ValidationFailed: the model cannot detect or suggest, or an option is out of range.
+    """
+    if model.bundle.manifest.task != "encode":
+        raise ValidationFailed("model", f"{model.name} has no replaced-token head; name an encode model")
+    if not 0 <= options.suggestions <= MAX_SUGGESTIONS:
+        raise ValidationFailed("suggestions", f"is {options.suggestions}; ask for 0 to {MAX_SUGGESTIONS}")
+    if options.suggestions and not model.has_generator:
+        raise ValidationFailed(
+            "suggestions",
+            f"{model.name} ships no generator to draw them from; ask for 0",
+            code="no_generator",
+        )
+    unknown = [name for name in options.ignore if name not in CHARACTER_CLASSES]
+    if unknown:
+        offered = ", ".join(CHARACTER_CLASSES)
+        raise ValidationFailed("ignore", f"knows no {unknown[0]!r}; choose from {offered}")
+    for index, item in enumerate(options.protected):
+        if item == "":
+            raise ValidationFailed(f"protected.{index}", "is empty; name the text to protect")
+        if not isinstance(item, str) and len(inputs) != 1:
+            raise ValidationFailed(
+                f"protected.{index}", f"a range fits one input, not {len(inputs)}; protect a string instead"
+            )
+    if len(inputs) == 1:
+        protected_ranges(inputs[0], options)
+    return _threshold(model, options.threshold)
+
+
+def protected_ranges(text: str, options: DetectOptions) -> list[tuple[int, int]]:
+    """The protected parts of ``text`` in code points; strings count wherever they occur.
+
+    Raises:
+        ValidationFailed: a range is reversed, outside the text, or (in UTF-16) cuts a character.
+    """
+    utf16 = Utf16Positions(text) if options.offset_unit == "utf16" else None
+    ranges = []
+    for index, item in enumerate(options.protected):
+        if isinstance(item, str):
+            start = text.find(item)
+            while start >= 0:
+                ranges.append((start, start + len(item)))
+                start = text.find(item, start + len(item))
+            continue
+        start, end = item
+        length = utf16.length if utf16 else len(text)
+        if not 0 <= start < end <= length:
+            raise ValidationFailed(
+                f"protected.{index}", f"{start} to {end} is no range within 0 to {length} of the text"
+            )
+        try:
+            ranges.append((utf16.to_code_point(start), utf16.to_code_point(end)) if utf16 else (start, end))
+        except ValueError as error:
+            raise ValidationFailed(f"protected.{index}", str(error)) from None
+    return ranges
+
+
+def _threshold(model: ServedModel, threshold: float | ThresholdName) -> float:
+    if not isinstance(threshold, str):
+        if not 0 <= threshold <= 1:
+            raise ValidationFailed("threshold", f"is {threshold}; a probability lies between 0 and 1")
+        return float(threshold)
+    calibration = model.bundle.manifest.calibration
+    offered = calibration.thresholds if calibration else {}
+    if threshold not in offered:
+        choice = ", ".join(offered) or "none"
+        raise ValidationFailed(
+            "threshold", f"{model.name} knows no {threshold!r}; give a number, or one of: {choice}"
+        )
+    return offered[threshold]

@@ -1,0 +1,170 @@
+"""Replaced-token detection from texts to answers.
+
+Every token gets the discriminator's calibrated probability, ``sigmoid(logit / temperature)``, from the
+window in which it stands furthest from a cut. Units, flags and spans follow from these numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.runtime.batch import Outputs
+from app.scheduler.engine import RequestContext
+from app.tasks.detect.calibration import replaced_probabilities, temperature_of
+from app.tasks.detect.options import DetectOptions, check_options, protected_ranges
+from app.tasks.detect.places import Place, find_place
+from app.tasks.detect.results import Detection, ReplacedSpan, ReplacedToken, Suggestion
+from app.tasks.detect.suggest import suggest
+from app.tasks.detect.units import FlaggedSpan, Unit, document_score, flagged_spans, is_flagged, make_units
+from app.tasks.inputs import Prepared, off_loop, prepare_texts
+from app.tasks.model import ServedModel
+from app.text.offsets import Utf16Positions
+from app.text.scripts import mark_classes
+from app.text.windows import merge_centre
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """One text as the discriminator sees it."""
+
+    prepared: Prepared
+    units: list[Unit]
+    spans: list[FlaggedSpan]
+    score: float
+
+
+async def detect_replaced(
+    model: ServedModel, inputs: list[str], options: DetectOptions, context: RequestContext
+) -> list[Detection]:
+    """Read ``inputs`` with the discriminator and say which parts look replaced.
+
+    One engine call reads all windows of all inputs; suggestions add one generator pass and one
+    discriminator pass for each window that holds a flagged span.
+
+    Raises:
+        ValidationFailed: an input is empty or malformed, or an option cannot be had from this model.
+    """
+    threshold = check_options(model, inputs, options)
+    characters = sum(map(len, inputs))
+    prepared = await prepare_texts(model.encoder, inputs, context, truncate=options.truncate)
+    rows = [
+        model.encoder.sequence(item.encoded.ids[window.start : window.end])
+        for item in prepared
+        for window in item.windows
+    ]
+    outputs = await model.engine.infer(rows, context)
+    temperature = temperature_of(model)
+    readings = await off_loop(characters, _read_all, prepared, outputs, temperature, threshold, options)
+    suggestions: list[list[Suggestion]] = [[] for reading in readings for _ in reading.spans]
+    if options.suggestions:
+        places = _places(readings)
+        found = await suggest(model, list(places.values()), options.suggestions, context)
+        for index, repairs in zip(places, found, strict=True):
+            suggestions[index] = repairs
+    return await off_loop(characters, _answer_all, readings, suggestions, threshold, options)
+
+
+def _read_all(
+    prepared: Sequence[Prepared],
+    outputs: Sequence[Outputs],
+    temperature: float,
+    threshold: float,
+    options: DetectOptions,
+) -> list[_Reading]:
+    readings = []
+    start = 0
+    for item in prepared:
+        mine = outputs[start : start + len(item.windows)]
+        start += len(item.windows)
+        readings.append(_read(item, mine, temperature, threshold, options))
+    return readings
+
+
+def _read(
+    item: Prepared, outputs: Sequence[Outputs], temperature: float, threshold: float, options: DetectOptions
+) -> _Reading:
+    # What was cut off on request has no probability, and so no unit.
+    encoded = item.encoded.upto(item.windows[-1].end)
+    # [CLS] and [SEP] have logits too, and no place in the text.
+    logits = [output["logits"][1:-1] for output in outputs]
+    values = [replaced_probabilities(window_logits, temperature) for window_logits in logits]
+    probabilities = merge_centre(item.windows, values, len(encoded))
+    ignored = mark_classes(item.text, options.ignore)
+    protected = np.zeros(len(item.text), bool)
+    for start, end in protected_ranges(item.text, options):
+        protected[start:end] = True
+    units = make_units(item.text, encoded, probabilities, options.granularity, ignored, protected)
+    spans = flagged_spans(item.text, units, threshold, flag_unknown=options.flag_unknown)
+    return _Reading(item, units, spans, document_score(encoded, probabilities, ignored, protected))
+
+
+def _places(readings: Sequence[_Reading]) -> dict[int, Place]:
+    """Where suggestions can be had, by the running number of the span over all texts."""
+    found = (
+        find_place(index, reading.prepared, span)
+        for index, reading in enumerate(readings)
+        for span in reading.spans
+    )
+    return {number: place for number, place in enumerate(found) if place is not None}
+
+
+def _answer_all(
+    readings: Sequence[_Reading],
+    suggestions: Sequence[list[Suggestion]],
+    threshold: float,
+    options: DetectOptions,
+) -> list[Detection]:
+    answers = []
+    start = 0
+    for index, reading in enumerate(readings):
+        mine = suggestions[start : start + len(reading.spans)]
+        start += len(reading.spans)
+        answers.append(_answer(index, reading, mine, threshold, options))
+    return answers
+
+
+def _answer(
+    index: int,
+    reading: _Reading,
+    suggestions: Sequence[list[Suggestion]],
+    threshold: float,
+    options: DetectOptions,
+) -> Detection:
+    text = reading.prepared.text
+    convert = Utf16Positions(text).from_code_point if options.offset_unit == "utf16" else int
+    windows = reading.prepared.windows
+    return Detection(
+        index=index,
+        tokens=[
+            ReplacedToken(
+                index=position,
+                word=text[unit.start : unit.end],
+                start=convert(unit.start),
+                end=convert(unit.end),
+                score=unit.score,
+                replaced=is_flagged(unit, threshold, flag_unknown=options.flag_unknown),
+                unknown=unit.unknown,
+                ignored=unit.ignored,
+            )
+            for position, unit in enumerate(reading.units)
+        ],
+        spans=[
+            ReplacedSpan(
+                start=convert(span.start),
+                end=convert(span.end),
+                text=text[span.start : span.end],
+                score=span.score,
+                suggestions=found,
+            )
+            for span, found in zip(reading.spans, suggestions, strict=True)
+        ],
+        score=reading.score,
+        threshold=threshold,
+        offset_unit=options.offset_unit,
+        windows=len(windows),
+        truncated=reading.prepared.truncated,
+        prompt_tokens=sum(len(window) + 2 for window in windows),
+    )
