@@ -1,0 +1,114 @@
+"""A moment of measuring at start: which backend is faster here, and how large a batch should be.
+
+How much a larger batch helps depends on the arithmetic. On two CPU threads fp32 and int8 gain up to about
+1,000 padded tokens and then lose to their caches; bf16 with AMX gains up to 4,000; a GPU up to 16,000. A budget
+that is too large costs more than one that is too small: it also makes everybody wait longer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.runtime.batch import Session, TokenSequence, padded_tokens
+from app.runtime.rows import GraphShape
+
+ROW_TOKENS = 64
+"""Length of the rows that are measured: most texts are short."""
+START_BUDGET = 512
+WORTHWHILE = 1.04
+"""Twice the batch must gain this much in tokens per second, else the smaller one is kept."""
+LARGEST_BUDGET = {"onnxruntime": 2048, "openvino": 8192, "cuda": 32768}
+DEFAULT_BUDGET = {"onnxruntime": 1024, "openvino": 2048, "cuda": 16384}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was measured.
+
+    Attributes:
+        batch_tokens: padded tokens that one batch should hold.
+        seconds_per_token: of a batch of that size.
+    """
+
+    batch_tokens: int
+    seconds_per_token: float
+
+
+def calibrate(
+    session: Session,
+    shape: GraphShape,
+    *,
+    seconds: float = 0.4,
+    batch_tokens: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Calibration:
+    """Find the budget of padded tokens per batch; this is the warm-up too.
+
+    Args:
+        seconds: roughly how long it may take. A machine too slow for that gets the backend's default budget.
+        batch_tokens: a budget that is already decided; only the speed is measured then.
+
+    Raises:
+        ValueError, RuntimeError: the graph cannot compute ordinary rows.
+    """
+    started = clock()
+    session.run(sample_rows(shape, 1))
+    if batch_tokens is not None:
+        return Calibration(batch_tokens, _seconds_per_token(session, shape, batch_tokens, clock))
+    budget = START_BUDGET
+    speed = _seconds_per_token(session, shape, budget, clock)
+    largest = LARGEST_BUDGET.get(session.backend, LARGEST_BUDGET["onnxruntime"])
+    while budget < largest:
+        estimate = 2 * budget * speed
+        if clock() - started + 2 * estimate > seconds:
+            default = DEFAULT_BUDGET.get(session.backend, DEFAULT_BUDGET["onnxruntime"])
+            return Calibration(max(budget, default), speed)
+        larger = _seconds_per_token(session, shape, 2 * budget, clock)
+        if larger * WORTHWHILE > speed:
+            break
+        budget, speed = 2 * budget, larger
+    return Calibration(budget, speed)
+
+
+def race(
+    sessions: Sequence[Session],
+    shape: GraphShape,
+    *,
+    rounds: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Session:
+    """The session that computes a mixed batch fastest; turns alternate so that a noisy moment hits all."""
+    if len(sessions) == 1:
+        return sessions[0]
+    rows = sample_rows(shape, 8)
+    best = [float("inf")] * len(sessions)
+    for session in sessions:
+        session.run(rows)
+    for _ in range(rounds):
+        for index, session in enumerate(sessions):
+            started = clock()
+            session.run(rows)
+            best[index] = min(best[index], clock() - started)
+    return sessions[best.index(min(best))]
+
+
+def sample_rows(shape: GraphShape, count: int, tokens: int = ROW_TOKENS) -> list[TokenSequence]:
+    """``count`` equal rows with ids from the whole vocabulary, its last one among them."""
+    length = min(tokens, shape.max_tokens)
+    ids = np.linspace(0, shape.vocab_size - 1, length).astype(np.int64)
+    positions = np.arange(min(4, length), dtype=np.int64) if shape.layout == "positions" else None
+    return [TokenSequence(ids, None, positions) for _ in range(count)]
+
+
+def _seconds_per_token(session: Session, shape: GraphShape, budget: int, clock: Callable[[], float]) -> float:
+    rows = sample_rows(shape, max(1, budget // min(ROW_TOKENS, shape.max_tokens)))
+    best = float("inf")
+    for _ in range(2):
+        started = clock()
+        session.run(rows)
+        best = min(best, clock() - started)
+    return max(best, 1e-9) / padded_tokens(rows)
