@@ -1,8 +1,8 @@
 """A moment of measuring at start: which backend is faster here, and how large a batch should be.
 
 How much a larger batch helps depends on the arithmetic. On two CPU threads fp32 and int8 gain up to about
-1,000 padded tokens and then lose to their caches; bf16 with AMX gains up to 4,000; a GPU up to 16,000. A budget
-that is too large costs more than one that is too small: it also makes everybody wait longer.
+1,000 padded tokens and then lose to their caches; bf16 with AMX gains up to 4,000; a GPU up to 16,000. A
+budget that is too large costs more than one that is too small: it also makes everybody wait longer.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class OnnxSession:
         shape: what the bundle says of the graph.
         precision: of the file, ``fp32`` or ``int8``.
         threads: that compute one batch, the calling one among them.
-        spinning: whether idle threads busy-wait for the next operator. Faster alone, slower beside other work.
+        spinning: whether idle threads busy-wait for the next operator: faster alone, slower in company.
         cuda: compute on the GPU; operators that it lacks still run on the CPU.
 
     Raises:

@@ -12,7 +12,7 @@ from app.runtime.rows import GraphShape
 
 WIDTH_STEP = 8
 """Rows are padded to multiples of this. OpenVINO prepares kernels for each shape it meets: with every width
-from 16 to 512 that never ends, in multiples of 8 it soon does, for 2 % more padding on texts of 200 tokens."""
+from 16 to 512 that never ends, in multiples of 8 it soon does, for 2 % more padding on texts of 200."""
 _KERNEL_CACHE = "1024"
 
 

@@ -1,7 +1,7 @@
 """How many threads inference may use: this process's CPU quota and affinity, not the cores of the host.
 
-onnxruntime sizes its pool to the host's cores and ignores ``OMP_NUM_THREADS`` and cgroups; in a container with
-two CPUs of a large host that is dozens of threads fighting over two.
+onnxruntime sizes its pool to the host's cores and ignores ``OMP_NUM_THREADS`` and cgroups; in a container
+with two CPUs of a large host that is dozens of threads fighting over two.
 """
 
 from __future__ import annotations
