@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from app.bundle import Bundle, BundleError
 from app.scheduler.engine import Engine
+from app.tasks.sentence_scorer import SentenceScorer, read_scorer
 from app.text.encoder import TextEncoder
 
 FloatArray = npt.NDArray[np.float32]
@@ -21,10 +22,12 @@ class PoolingStatistics:
     Attributes:
         mean: float32 ``[hidden]``.
         whitening: float32 ``[hidden, k]``.
+        scorer: the trained sentence scorer, None where the bundle ships none.
     """
 
     mean: FloatArray
     whitening: FloatArray
+    scorer: SentenceScorer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +84,16 @@ def load_statistics(bundle: Bundle) -> PoolingStatistics | None:
         BundleError: the file is malformed or its shapes do not fit the manifest.
     """
     pooling = bundle.manifest.pooling
-    if pooling is None or pooling.statistics is None:
+    if pooling is None:
+        return None
+    if pooling.statistics is None:
+        if pooling.postprocess != "none" or pooling.method == "scorer":
+            wanted = (
+                "a scorer" if pooling.method == "scorer" else f"to {pooling.postprocess} sentence vectors"
+            )
+            raise BundleError(
+                bundle.path, f"wants {wanted} but ships no statistics", "export it with statistics"
+            )
         return None
     path = bundle.path / pooling.statistics.path
     hidden = bundle.manifest.hidden_size
@@ -90,13 +102,18 @@ def load_statistics(bundle: Bundle) -> PoolingStatistics | None:
         with np.load(path, allow_pickle=False) as arrays:
             mean = np.asarray(arrays["mean"], np.float32)
             whitening = np.asarray(arrays["whitening"], np.float32)
+            others = {name: arrays[name] for name in arrays.files if name not in ("mean", "whitening")}
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(path, f"cannot be read as pooling statistics ({error})", cure) from None
     if mean.shape != (hidden,) or whitening.ndim != 2 or whitening.shape[0] != hidden:
         raise BundleError(
             path, f"holds mean {mean.shape} and whitening {whitening.shape} for hidden size {hidden}", cure
         )
-    return PoolingStatistics(mean, whitening)
+    try:
+        scorer = read_scorer(others, whitening.shape[1] if pooling.postprocess == "whiten" else hidden)
+    except ValueError as error:
+        raise BundleError(path, f"holds no usable sentence scorer ({error})", cure) from None
+    return PoolingStatistics(mean, whitening, scorer)
 
 
 def served_model(bundle: Bundle, engine: Engine) -> ServedModel:
