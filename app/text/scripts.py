@@ -30,7 +30,7 @@ _EMOJI = (
     r"\p{Extended_Pictographic}[\ufe0f\p{EMod}\U000e0020-\U000e007f]*"
     r"(?:\u200d\p{Extended_Pictographic}[\ufe0f\p{EMod}]*)*)"
 )
-_PUNCTUATION = r"(?:(?![\p{Extended_Pictographic}\p{RI}])[\p{P}\p{S}]|[#*])"
+_PUNCTUATION = r"(?:(?![\p{Extended_Pictographic}\p{EMod}\p{RI}])[\p{P}\p{S}]|[#*])"
 _URL_CHARACTER = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"
 _CLASSES: dict[CharacterClass, regex.Pattern[str]] = {
     # Separators inside a number belong to it, as in 1,000.50 and 12:30.
