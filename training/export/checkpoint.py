@@ -1,0 +1,219 @@
+"""Checkpoints in Hugging Face form: what is in the directory, and whether it can become a bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tokenizers import Tokenizer
+from transformers import (
+    ElectraForMaskedLM,
+    ElectraForPreTraining,
+    ElectraForSequenceClassification,
+    ElectraForTokenClassification,
+)
+from transformers.utils import logging as transformers_logging
+
+from training.errors import UserError
+from training.tokenizer import load_tokenizer
+
+Kind = Literal["classifier", "discriminator", "generator"]
+_ARCHITECTURES: dict[str, tuple[Kind, Any]] = {
+    "ElectraForSequenceClassification": ("classifier", ElectraForSequenceClassification),
+    "ElectraForPreTraining": ("discriminator", ElectraForPreTraining),
+    "ElectraForTokenClassification": ("discriminator", ElectraForTokenClassification),
+    "ElectraForMaskedLM": ("generator", ElectraForMaskedLM),
+}
+_VOCABULARY_PADDING = 128  # embedding tables are padded to multiples of up to this many rows
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint. ``model`` is in evaluation mode, float32, with eager attention."""
+
+    path: Path
+    kind: Kind
+    model: Any
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self.model.config.vocab_size)
+
+    @property
+    def max_tokens(self) -> int:
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def labels(self) -> list[str]:
+        names = self.model.config.id2label
+        return [str(names[index]) for index in range(len(names))]
+
+    @property
+    def problem_type(self) -> Literal["single_label", "multi_label"]:
+        multi = self.model.config.problem_type == "multi_label_classification"
+        return "multi_label" if multi else "single_label"
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Load an ELECTRA checkpoint; its kind follows from ``architectures`` in ``config.json``.
+
+    Raises:
+        UserError: not a checkpoint, not ELECTRA, a head that no bundle can hold, weights that are missing,
+            of another shape, not finite, or stored as a pickle only.
+    """
+    config = _read_config(path)
+    architecture = (config.get("architectures") or ["none"])[0]
+    if config.get("model_type") != "electra":
+        raise UserError(
+            f"{path / 'config.json'}: model_type is {config.get('model_type')!r}; only electra is exported"
+        )
+    if architecture not in _ARCHITECTURES:
+        known = ", ".join(_ARCHITECTURES)
+        raise UserError(
+            f"{path / 'config.json'}: architectures names {architecture}; a bundle is made from {known}"
+        )
+    _require_safetensors(path)
+    kind, model_class = _ARCHITECTURES[architecture]
+    try:
+        with quiet_transformers():
+            model, report = model_class.from_pretrained(
+                path,
+                local_files_only=True,
+                use_safetensors=True,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path}: the weights do not fit config.json ({reason}); copy the checkpoint again"
+        ) from None
+    missing = sorted(set(report["missing_keys"]))
+    if missing:
+        raise UserError(
+            f"{path}: {len(missing)} weights of {architecture} are not in the file, first {missing[0]}; "
+            "export a checkpoint that was trained with this head"
+        )
+    broken = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(
+            f"{path}: weight {broken[0]} is not finite; take a checkpoint from before training diverged"
+        )
+    checkpoint = Checkpoint(path, kind, model.eval())
+    _check_labels(checkpoint, architecture)
+    return checkpoint
+
+
+def load_matching_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    """The checkpoint's tokenizer, checked to be of the size that the weights were trained with.
+
+    Raises:
+        UserError: no tokenizer, or one of another size. (A tokenizer can silently shrink to its five
+            special tokens when it is built from the wrong file.)
+    """
+    tokenizer = load_tokenizer(checkpoint.path)
+    size, expected = tokenizer.get_vocab_size(with_added_tokens=True), checkpoint.vocab_size
+    padded = -(-size // _VOCABULARY_PADDING) * _VOCABULARY_PADDING
+    if not size <= expected <= padded:
+        raise UserError(
+            f"{checkpoint.path}: the tokenizer has {size} tokens, config.json says {expected}; "
+            "copy the tokenizer that this checkpoint was trained with"
+        )
+    return tokenizer
+
+
+def require_same_vocabulary(discriminator: Checkpoint, generator: Checkpoint, tokenizer: Tokenizer) -> None:
+    """Refuse a generator whose ids mean other tokens than the discriminator's.
+
+    Raises:
+        UserError: the vocabularies differ, or the generator takes shorter input.
+    """
+    where = f"{generator.path}: the generator"
+    if generator.vocab_size != discriminator.vocab_size:
+        raise UserError(
+            f"{where} has {generator.vocab_size} tokens, the discriminator {discriminator.vocab_size}; "
+            "export the two that were trained together"
+        )
+    own_files = [generator.path / "tokenizer.json", generator.path / "vocab.txt"]
+    if (
+        any(file.is_file() for file in own_files)
+        and load_tokenizer(generator.path).get_vocab() != tokenizer.get_vocab()
+    ):
+        raise UserError(
+            f"{where} has another vocabulary than {discriminator.path}; export the two that belong together"
+        )
+    if generator.max_tokens < discriminator.max_tokens:
+        raise UserError(
+            f"{where} takes {generator.max_tokens} tokens, the discriminator {discriminator.max_tokens}; "
+            "export the two that were trained together"
+        )
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no load report from transformers: the caller reports what matters."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: is not a directory; give a checkpoint directory with config.json and model.safetensors"
+        )
+    file = path / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: is missing; give a checkpoint directory in Hugging Face form") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{file}: is not JSON ({error}); copy the checkpoint again") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: is not a JSON object; copy the checkpoint again")
+    return config
+
+
+def _require_safetensors(path: Path) -> None:
+    if (path / "model.safetensors").is_file() or (path / "model.safetensors.index.json").is_file():
+        return
+    if (path / "pytorch_model.bin").is_file():
+        raise UserError(
+            f"{path}: has only pytorch_model.bin, a pickle, which is not opened here; load it where you "
+            "trust it and save it again with save_pretrained, which writes model.safetensors"
+        )
+    raise UserError(f"{path / 'model.safetensors'}: is missing; copy the whole checkpoint")
+
+
+def _check_labels(checkpoint: Checkpoint, architecture: str) -> None:
+    where = f"{checkpoint.path / 'config.json'}"
+    labels = checkpoint.labels
+    if architecture == "ElectraForTokenClassification" and len(labels) != 2:
+        raise UserError(
+            f"{where}: a token classifier with {len(labels)} labels is no error detector; "
+            "one with two labels (right, replaced) can be exported as an encoder"
+        )
+    if checkpoint.kind != "classifier":
+        return
+    if len(labels) < 2:
+        raise UserError(
+            f"{where}: num_labels is {len(labels)} (a regression head); a classifier needs two labels or more"
+        )
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise UserError(
+            f"{where}: label {repeated[0]!r} stands twice in id2label; give every label its own name"
+        )

@@ -1,0 +1,85 @@
+"""What an export is told: every key of the ``export`` part of a recipe, and of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """From checkpoint directories to one bundle."""
+
+    # Name of the bundle: lower-case letters, digits, dot, dash, underscore.
+    name: str
+    # Hugging Face directory: a classifier, or a discriminator (then the bundle is an encoder).
+    checkpoint: str
+    # Hugging Face directory of the generator that trained beside the discriminator; suggestions need it.
+    generator: str | None = None
+    # Where bundles live; the bundle is written to <models_dir>/<name>/<version>.
+    models_dir: str = "models"
+    # Version directory; empty means one more than the largest integer there.
+    version: str | None = None
+    # Precisions to keep on disk. int8 is a quarter of the size of fp32; either may stand alone.
+    precisions: list[Literal["fp32", "int8"]] = field(default_factory=lambda: ["fp32", "int8"])
+    # How int8 finds the range of activations: for each batch (dynamic), once on text (static), or the better
+    # of both.
+    int8: Literal["dynamic", "static", "best"] = "dynamic"
+    # Keep int8 even when it loses more than the two limits below.
+    allow_quality_loss: bool = False
+    # Largest loss of accuracy (a fraction: 0.003 is 0.3 points) that int8 may show against fp32.
+    max_accuracy_loss: float = 0.003
+    # Largest loss of area under the ROC curve of replaced-token detection.
+    max_auroc_loss: float = 0.01
+    # Hidden layers averaged into `hidden`: 0 is the embeddings' output, -1 the last layer. Encoder only.
+    layers: list[int] = field(default_factory=lambda: [1, -1])
+    # How sentence vectors are pooled from `hidden`. Encoder only.
+    pooling: Literal["mean", "max", "cls"] = "mean"
+    # What is done to sentence vectors with the statistics of `texts`. Encoder only.
+    postprocess: Literal["none", "centre", "whiten"] = "centre"
+    # Default method of /summarize. Encoder only.
+    method: Literal["kmeans", "centroid", "textrank", "lead"] = "kmeans"
+    # Files or folders of real text (.txt, .jsonl, also .xz) for parity, int8 ranges, statistics; empty: the
+    # sample.
+    texts: list[str] = field(default_factory=list)
+    # Labelled table on which a classifier's precisions are compared; empty: agreement with fp32 on `texts`.
+    test_data: str | None = None
+    # Real errors (.jsonl: text, errors) on which an encoder's thresholds are fitted; empty: corrupted
+    # `texts`.
+    calibration_data: str | None = None
+    # At most this share of right tokens may be flagged at the `precise` threshold.
+    max_false_positive_rate: float = 0.005
+    # Texts on which the graph is compared with the checkpoint; their lengths run from 1 token to the longest.
+    parity_texts: int = 500
+    # Largest difference of a logit between graph and checkpoint.
+    parity_tolerance: float = 1e-4
+    # Rows that each quality measurement uses at most.
+    quality_rows: int = 4000
+    # Seed of everything random in the export (corruption, sampling of texts).
+    seed: int = 0
+    # Threads of onnxruntime and torch; empty: the CPU quota.
+    threads: int | None = None
+    # Licence of the weights, as an SPDX name.
+    licence: str = "apache-2.0"
+    # Languages of the training text, as BCP 47 codes, for the model card.
+    languages: list[str] = field(default_factory=lambda: ["zh", "en"])
+    # Names and licences of the data that the model saw, one line each, for the model card.
+    data: list[str] = field(default_factory=list)
+    # Recipe that made the checkpoint.
+    recipe: str = ""
+    # Digest of the pretraining corpus.
+    corpus_digest: str = ""
+    # Tokens seen in pretraining.
+    tokens_seen: int = 0
+    # Machine that trained the checkpoint.
+    hardware: str = ""
+    # Mark the bundle as experimental: it is served, and said to be so.
+    experimental: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.precisions:
+            raise ValueError("precisions is empty; name fp32, int8 or both")
+        if not self.layers:
+            raise ValueError("layers is empty; name at least one hidden layer, such as -1")
+        if self.parity_texts < 1 or self.quality_rows < 1:
+            raise ValueError("parity_texts and quality_rows must be at least 1")
