@@ -6,7 +6,7 @@ that is what a run costs, so that is what the scheduler budgets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,6 +20,7 @@ Outputs = dict[str, npt.NDArray[np.float32]]
 """One row's results, padding cut off. ``encode``: ``logits [tokens]``, ``hidden [tokens, hidden]``;
 ``classify``: ``logits [labels]``; generator: ``logits [positions, vocabulary]``."""
 
+Shape = tuple[int | str | None, ...]
 Layout = Literal["tokens", "sequence", "positions"]
 """The leading axes of a graph's outputs: ``[batch, tokens, ...]``, ``[batch, ...]``, ``[positions, ...]``."""
 
@@ -57,6 +58,14 @@ class Session(Protocol):
     @property
     def max_tokens(self) -> int:
         """The longest row that the graph takes, special tokens included."""
+
+    @property
+    def input_shapes(self) -> Mapping[str, Shape]:
+        """What the file itself says that it takes; dynamic dimensions are names or None."""
+
+    @property
+    def output_shapes(self) -> Mapping[str, Shape]:
+        """What the file itself says that it gives."""
 
     def run(self, sequences: list[TokenSequence]) -> list[Outputs]:
         """Run one batch; the results stand in the order of ``sequences``.

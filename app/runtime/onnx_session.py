@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from app.runtime.batch import Outputs, TokenSequence, split
+from app.runtime.batch import Outputs, Shape, TokenSequence, split
 from app.runtime.rows import GraphShape
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
@@ -58,8 +58,12 @@ class OnnxSession:
         self.backend = "cuda" if cuda else "onnxruntime"
         self.precision = precision
         self.max_tokens = shape.max_tokens
-        self.input_shapes = {node.name: tuple(node.shape) for node in self._session.get_inputs()}
-        self.output_shapes = {node.name: tuple(node.shape) for node in self._session.get_outputs()}
+        self.input_shapes: dict[str, Shape] = {
+            node.name: tuple(node.shape) for node in self._session.get_inputs()
+        }
+        self.output_shapes: dict[str, Shape] = {
+            node.name: tuple(node.shape) for node in self._session.get_outputs()
+        }
         self._shape = shape
 
     def run(self, sequences: list[TokenSequence]) -> list[Outputs]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.runtime.batch import IntArray, Outputs, TokenSequence, split
+from app.runtime.batch import IntArray, Outputs, Shape, TokenSequence, split
 from app.runtime.rows import GraphShape
 
 WIDTH_STEP = 8
@@ -53,8 +53,12 @@ class OpenVinoSession:
             lines = str(error).strip().splitlines()
             raise RuntimeError(f"OpenVINO cannot open it ({lines[-1] if lines else error!r})") from error
         self.max_tokens = shape.max_tokens
-        self.input_shapes = {port.any_name: _dimensions(port) for port in self._model.inputs}
-        self.output_shapes = {port.any_name: _dimensions(port) for port in self._model.outputs}
+        self.input_shapes: dict[str, Shape] = {
+            port.any_name: _dimensions(port) for port in self._model.inputs
+        }
+        self.output_shapes: dict[str, Shape] = {
+            port.any_name: _dimensions(port) for port in self._model.outputs
+        }
         self._shape = shape
 
     def run(self, sequences: list[TokenSequence]) -> list[Outputs]:
@@ -98,5 +102,5 @@ def _has_bf16(core: Any) -> bool:
         return False
 
 
-def _dimensions(port: Any) -> tuple[int | None, ...]:
+def _dimensions(port: Any) -> Shape:
     return tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape())

@@ -1,0 +1,323 @@
+"""What is served: models on disk, loaded, swapped and dropped while requests flow.
+
+A swap is one assignment on the event loop. Requests that began with the old version keep it: whoever holds
+its ``ServedModel`` also holds its graphs, and the memory is freed when the last of them lets go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.bundle import Bundle, BundleError, GraphName, Task
+from app.errors import ModelNotFound, ModelRefused
+from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, refusal
+from app.registry.memory import trim_memory
+from app.registry.repository import fingerprint, scan
+from app.runtime import BackendUnavailable
+from app.scheduler.model_engine import ModelEngine
+from app.scheduler.queue import Lane
+from app.scheduler.scheduler import Scheduler
+from app.tasks.model import ServedModel, served_model
+
+_log = logging.getLogger(__name__)
+
+PARALLEL_LOADS = 2
+
+
+class LoadObserver(Protocol):
+    """What telemetry hears of the registry."""
+
+    def model_load(self, model: str, outcome: str) -> None:
+        """A version of ``model`` was ``loaded`` or ``refused``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One served model, for those who ask what there is.
+
+    Attributes:
+        versions: on disk, the highest first.
+        pinned: the version that must be served, or None.
+        default: whether it answers requests of its task that name no model.
+        graphs: how each graph runs.
+    """
+
+    name: str
+    version: str
+    task: Task
+    versions: tuple[str, ...]
+    pinned: str | None
+    default: bool
+    graphs: Mapping[GraphName, GraphInfo]
+    loaded_at: float
+    load_seconds: float
+    bundle: Bundle
+
+
+class Registry:
+    """The served models of one process. All methods belong to the event loop.
+
+    Args:
+        models_dir: the model repository.
+        scheduler: that runs every model's graphs.
+        options: how graphs are opened.
+        defaults: names that answer when a request names none, the first that fits a task wins.
+        observer: hears of loads.
+    """
+
+    def __init__(
+        self,
+        models_dir: Path,
+        scheduler: Scheduler,
+        *,
+        options: LoadOptions | None = None,
+        defaults: tuple[str, ...] = (),
+        observer: LoadObserver | None = None,
+    ) -> None:
+        self._dir = models_dir
+        self._scheduler = scheduler
+        self._defaults = defaults
+        self._observer = observer
+        self._loader = Loader(options or LoadOptions(), self._assemble)
+        self._live: dict[str, LiveModel] = {}
+        self._pins: dict[str, str] = {}
+        self._unloaded: set[str] = set()
+        self._refused: dict[tuple[str, str], tuple[object, str]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._loads = asyncio.Semaphore(PARALLEL_LOADS)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- asking
+
+    def get(self, name: str | None, task: Task) -> ServedModel:
+        """The model called ``name`` (``name`` or ``name@version``), or the default one of ``task``.
+
+        Raises:
+            ModelNotFound: there is none, or it cannot do ``task``.
+        """
+        if name is None:
+            default = self._default(task)
+            if default is None:
+                raise ModelNotFound(f"no model for {task} is served; see /v1/models")
+            return self._live[default].served
+        bare, _, version = name.partition("@")
+        live = self._live.get(bare)
+        if live is None:
+            raise ModelNotFound(f"no model {bare[:80]!r}; {self._offer(task)}")
+        if version and version != live.version:
+            raise ModelNotFound(f"{bare} is served in version {live.version}, not {version[:80]!r}")
+        if live.served.bundle.manifest.task != task:
+            raise ModelNotFound(
+                f"{bare} is a model for {live.served.bundle.manifest.task}; {self._offer(task)}"
+            )
+        return live.served
+
+    @property
+    def ready(self) -> bool:
+        """Whether at least one model can answer."""
+        return bool(self._live) and self._scheduler.state == "running"
+
+    def models(self) -> list[ModelInfo]:
+        """Served models by name."""
+        found = scan(self._dir)
+        return [self._info(name, found.get(name, [])) for name in sorted(self._live)]
+
+    def refused(self) -> dict[str, str]:
+        """Why versions on disk are not served, by ``name/version``."""
+        return {f"{name}/{version}": why for (name, version), (_, why) in sorted(self._refused.items())}
+
+    # ---- changing
+
+    async def start(self) -> None:
+        """Load the best version of every model on disk; those that fail are logged and left out."""
+        await self.refresh()
+        missing = [name for name in self._defaults if name not in self._live]
+        if missing:
+            _log.error(
+                "default models that are not served: %s; they are not in %s", ", ".join(missing), self._dir
+            )
+
+    async def refresh(self) -> None:
+        """Look through the repository once, and load versions that are better than those served."""
+        found = await asyncio.to_thread(scan, self._dir)
+        for key in [key for key in self._refused if key[1] not in found.get(key[0], [])]:
+            del self._refused[key]
+        names = [name for name in found if name not in self._unloaded]
+        await asyncio.gather(*(self._refresh_one(name, found[name]) for name in names))
+
+    async def watch(self, interval: float) -> None:
+        """Refresh every ``interval`` seconds, for ever."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.refresh()
+            except Exception:
+                _log.exception("the model repository could not be looked through; trying again")
+
+    async def load(self, name: str, version: str | None = None) -> ModelInfo:
+        """Serve ``version`` of ``name`` and pin it; without a version the highest, and follow new ones.
+
+        Loads it even if it is served already, so a bundle that was repaired in place is read again.
+
+        Raises:
+            ModelNotFound: no such model or version on disk.
+            ModelRefused: the bundle fails its checks; what was served is served still.
+        """
+        versions = await self._versions(name)
+        chosen = version or versions[0]
+        if chosen not in versions:
+            raise ModelNotFound(f"{name} has no version {chosen[:80]!r} on disk, only {', '.join(versions)}")
+        async with self._lock(name):
+            problem = await self._try(name, chosen)
+            if problem is not None:
+                raise ModelRefused(problem)
+            self._unloaded.discard(name)
+            self._set_pin(name, version)
+        return self._info(name, versions)
+
+    async def unload(self, name: str) -> None:
+        """Stop serving ``name`` until it is loaded again; requests that it is working on are finished.
+
+        Raises:
+            ModelNotFound: it is not served.
+        """
+        async with self._lock(name):
+            if name not in self._live:
+                raise ModelNotFound(f"no model {name[:80]!r} is served")
+            self._unloaded.add(name)
+            self._pins.pop(name, None)
+            self._retire(name, self._live.pop(name))
+        _log.info("unloaded %s", name)
+
+    async def pin(self, name: str, version: str | None) -> ModelInfo:
+        """Serve ``version`` whatever else appears; None follows the highest again, at once.
+
+        Raises:
+            ModelNotFound, ModelRefused: as :meth:`load`; the pin is then unchanged.
+        """
+        live = self._live.get(name)
+        if live is not None and live.version == version:
+            self._set_pin(name, version)
+            return self._info(name, await self._versions(name))
+        return await self.load(name, version)
+
+    async def close(self) -> None:
+        """Drop all models."""
+        for task in list(self._tasks):
+            task.cancel()
+        for name in list(self._live):
+            self._live.pop(name)
+
+    # ---- inside
+
+    def _assemble(self, bundle: Bundle, lanes: Mapping[GraphName, Lane]) -> ServedModel:
+        return served_model(bundle, ModelEngine(self._scheduler, lanes))
+
+    async def _versions(self, name: str) -> list[str]:
+        versions = (await asyncio.to_thread(scan, self._dir)).get(name)
+        if not versions:
+            raise ModelNotFound(f"no model {name[:80]!r} on disk")
+        return versions
+
+    async def _refresh_one(self, name: str, versions: list[str]) -> None:
+        async with self._lock(name):
+            pin = self._pins.get(name)
+            live = self._live.get(name)
+            for version in [pin] if pin is not None else versions:
+                if live is not None and version == live.version:
+                    return
+                if version not in versions or self._known_bad(name, version):
+                    continue
+                if await self._try(name, version) is None:
+                    return
+
+    async def _try(self, name: str, version: str) -> str | None:
+        """Load and swap in; returns why it was refused, or None."""
+        directory = self._dir / name / version
+        mark = fingerprint(directory)
+        try:
+            async with self._loads:
+                live = await asyncio.to_thread(self._loader.load, directory)
+        except (BundleError, BackendUnavailable, OSError, ValueError, RuntimeError) as error:
+            problem = refusal(error)
+            self._refused[name, version] = (mark, problem)
+            self._tell(name, "refused")
+            serving = self._live.get(name)
+            still = f"version {serving.version} stays" if serving else "no version of it is served"
+            _log.error("refused %s/%s: %s (%s)", name, version, problem, still)
+            return problem
+        self._refused.pop((name, version), None)
+        old = self._live.get(name)
+        self._live[name] = live
+        self._tell(name, "loaded")
+        _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
+        if old is not None:
+            self._retire(name, old)
+        return None
+
+    def _retire(self, name: str, old: LiveModel) -> None:
+        """Let go of a version; log when the last request has too, and give its memory back."""
+        version, loop = old.version, asyncio.get_running_loop()
+
+        def freed() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._trim, name, version)
+
+        weakref.finalize(old.served.engine, freed).atexit = False
+
+    def _trim(self, name: str, version: str) -> None:
+        _log.info("freed %s/%s", name, version)
+        task = asyncio.create_task(asyncio.to_thread(trim_memory))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _known_bad(self, name: str, version: str) -> bool:
+        known = self._refused.get((name, version))
+        return known is not None and known[0] == fingerprint(self._dir / name / version)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    def _set_pin(self, name: str, version: str | None) -> None:
+        if version is None:
+            self._pins.pop(name, None)
+        else:
+            self._pins[name] = version
+
+    def _tell(self, name: str, outcome: str) -> None:
+        if self._observer is not None:
+            self._observer.model_load(name, outcome)
+
+    def _default(self, task: Task) -> str | None:
+        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
+        for name in self._defaults:
+            if name in able:
+                return name
+        steady = [name for name in able if not self._live[name].served.bundle.manifest.experimental]
+        return min(steady or able, default=None)
+
+    def _offer(self, task: Task) -> str:
+        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
+        return f"models for {task}: {', '.join(sorted(able)) or 'none'}"
+
+    def _info(self, name: str, versions: list[str]) -> ModelInfo:
+        live = self._live[name]
+        manifest = live.served.bundle.manifest
+        return ModelInfo(
+            name=name,
+            version=live.version,
+            task=manifest.task,
+            versions=tuple(versions),
+            pinned=self._pins.get(name),
+            default=self._default(manifest.task) == name,
+            graphs=live.graphs(),
+            loaded_at=live.loaded_at,
+            load_seconds=live.load_seconds,
+            bundle=live.served.bundle,
+        )

@@ -1,0 +1,92 @@
+"""Who may wait: bounded in tokens, and refused at once where the wait would outlast the deadline.
+
+All predictions are in seconds by each lane's measured speed. A refusal that a later attempt can cure is
+QueueFull (with when to come back), one that no idle engine could answer in time is DeadlineExceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.runtime.batch import TokenSequence
+from app.scheduler.engine import RequestContext
+from app.scheduler.errors import BadItem, DeadlineExceeded, QueueFull
+from app.scheduler.queue import BatchQueue, Call, Entry, Lane
+
+RETRY_AFTER_LEAST = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How things stand when a request arrives.
+
+    Attributes:
+        now: seconds, on the scheduler's clock.
+        limit: tokens that may wait or run at once.
+        pending_tokens: that do.
+        engaged_seconds: what the engine needs for the batches that it runs or holds ready.
+    """
+
+    now: float
+    limit: int
+    pending_tokens: int
+    engaged_seconds: float
+
+
+def check_lengths(lane: Lane, sequences: Sequence[TokenSequence]) -> None:
+    """Rows that can never run must not take part in any planning.
+
+    Raises:
+        BadItem: a row is empty or longer than the graph takes.
+    """
+    longest = lane.session.max_tokens
+    for sequence in sequences:
+        if not 0 < len(sequence) <= longest:
+            raise BadItem(f"a row of {len(sequence)} tokens; {lane.model} takes 1 to {longest}")
+
+
+def admit(load: Load, queue: BatchQueue, lane: Lane, tokens: int, deadline: float | None) -> float:
+    """Predicted seconds until the engine turns to a request of ``tokens``.
+
+    Raises:
+        QueueFull: the queue has no room, or holds too much for the deadline.
+        DeadlineExceeded: even an idle engine would answer too late.
+    """
+    wait = load.engaged_seconds + queue.seconds()
+    # A request larger than the whole queue could never be served; alone it may pass.
+    if load.pending_tokens and load.pending_tokens + tokens > load.limit:
+        raise QueueFull(
+            f"{load.pending_tokens} tokens wait and at most {load.limit} may; try again in {wait:.1f} s",
+            max(wait, RETRY_AFTER_LEAST),
+        )
+    own = tokens * lane.seconds_per_token
+    if deadline is None or load.now + wait + own <= deadline:
+        return wait
+    left = deadline - load.now
+    if own > left:
+        raise DeadlineExceeded(
+            f"the engine needs about {own:.1f} s for this request, which has {max(left, 0.0):.1f} s left; "
+            "ask for less at a time"
+        )
+    # Rows whose turn comes later do not stand in the way: count again, exactly.
+    wait = load.engaged_seconds + queue.seconds_before(load.now + own)
+    if wait + own <= left:
+        return wait
+    raise QueueFull(
+        f"about {wait:.1f} s of work waits, too much for this request's deadline; try again later",
+        max(wait, RETRY_AFTER_LEAST),
+    )
+
+
+def enqueue(
+    lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext, now: float, patience: float
+) -> Call:
+    """The rows of an admitted request, each with its turn; due when passed over for ``patience`` seconds."""
+    call = Call(context, results=[None] * len(sequences), remaining=len(sequences))
+    turn = now
+    for index, sequence in enumerate(sequences):
+        size = len(sequence)
+        call.entries.append(Entry(call, lane, index, sequence, size, now, turn, turn + patience))
+        turn += size * lane.seconds_per_token
+    return call

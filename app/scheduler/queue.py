@@ -1,0 +1,282 @@
+"""Which rows wait, and which of them make the next batch: all batching policy, none of the waiting.
+
+Order. Every row has a ``turn``: the moment at which it would have been served had its request been alone.
+For the first row of a request that is its arrival; each further row comes later by the time that the rows
+before it take. Rows are served around the one with the earliest turn, so a document of 500 windows fills
+the engine when it is idle, and a single sentence that arrives meanwhile goes ahead of the windows whose
+turn has not come.
+
+Grouping. A batch always holds the row with the earliest turn. Around it stand, out of the rows that wait
+next (a look-ahead of a few batches), those of similar length which use the budget of padded tokens best.
+
+Age. What was passed over for longer than the age limit, and twice as long as was predicted when it came, is
+served in order of turn, whatever the padding costs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.bundle import GraphName
+from app.runtime.batch import Outputs, Session, TokenSequence
+from app.scheduler.engine import RequestContext
+
+LOOKAHEAD_BATCHES = 8
+OVERHEAD_SHARE = 1 / 20
+"""Fixed cost of a batch, in budgets: makes a fuller batch worth a little padding."""
+DECAY = 0.9
+"""Weight of the past in a lane's measured speed, per batch."""
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One graph of one model version: rows of one lane can share a batch.
+
+    Attributes:
+        model: name of the model.
+        graph: of the bundle.
+        session: that computes it.
+        batch_tokens: budget of padded tokens; a single longer row still runs, alone.
+        seconds_per_token: measured, of real tokens in whole batches.
+        batch_positions: most masked positions in a batch: each costs a row of the vocabulary's width.
+        waiting: rows in the queue, among them some that were discarded and not yet swept out.
+        waiting_rows: those that still want an answer.
+        waiting_tokens: of these.
+    """
+
+    model: str
+    graph: GraphName
+    session: Session
+    batch_tokens: int
+    seconds_per_token: float
+    batch_positions: int = 256
+    waiting: list[Entry] = field(default_factory=list)
+    waiting_rows: int = 0
+    waiting_tokens: int = 0
+    _seconds: float = 0.0
+    _tokens: float = 0.0
+
+    def __post_init__(self) -> None:
+        # The calibration counts as one full batch, so that the first small batches do not upset it.
+        self._tokens = float(self.batch_tokens)
+        self._seconds = self.seconds_per_token * self.batch_tokens
+
+    @property
+    def label(self) -> str:
+        """Name in metrics and messages."""
+        return self.model if self.graph == "model" else f"{self.model}/{self.graph}"
+
+    def measured(self, tokens: int, seconds: float) -> None:
+        """Learn from a finished batch of ``tokens`` real tokens."""
+        self._seconds = self._seconds * DECAY + seconds
+        self._tokens = self._tokens * DECAY + tokens
+        self.seconds_per_token = self._seconds / self._tokens
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request's visit to the engine."""
+
+    context: RequestContext
+    entries: list[Entry] = field(default_factory=list)
+    results: list[Outputs | None] = field(default_factory=list)
+    remaining: int = 0
+    dropped: bool = False
+    queue_seconds: float = 0.0
+    inference_seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One row. ``waiting`` is false before it is queued and once it was taken into a batch or discarded."""
+
+    call: Call
+    lane: Lane
+    index: int
+    sequence: TokenSequence
+    tokens: int
+    arrival: float
+    turn: float
+    due: float
+    waiting: bool = False
+
+    @property
+    def positions(self) -> int:
+        return 0 if self.sequence.positions is None else len(self.sequence.positions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows that run together."""
+
+    lane: Lane
+    entries: tuple[Entry, ...]
+
+    @property
+    def tokens(self) -> int:
+        return sum(entry.tokens for entry in self.entries)
+
+    @property
+    def padded_tokens(self) -> int:
+        return max(entry.tokens for entry in self.entries) * len(self.entries)
+
+    @property
+    def full(self) -> bool:
+        """Whether not even one more row of the same width would fit."""
+        width = max(entry.tokens for entry in self.entries)
+        return width * (len(self.entries) + 1) > self.lane.batch_tokens
+
+
+class BatchQueue:
+    """Rows that wait, by lane."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[int, Lane] = {}
+        self.rows = 0
+        self.tokens = 0
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Let ``entries`` wait (again, when they come back from the engine's slot)."""
+        for entry in entries:
+            lane = entry.lane
+            entry.waiting = True
+            self._lanes[id(lane)] = lane
+            lane.waiting.append(entry)
+            self._count(entry, 1)
+
+    def discard(self, call: Call) -> None:
+        """Forget the waiting rows of a dropped call. They are swept out when the next batch is taken."""
+        for entry in call.entries:
+            if entry.waiting:
+                entry.waiting = False
+                self._count(entry, -1)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for lane in self._lanes.values():
+            for entry in lane.waiting:
+                entry.waiting = False
+            lane.waiting = []
+            lane.waiting_rows = lane.waiting_tokens = 0
+        self._lanes.clear()
+        self.rows = self.tokens = 0
+
+    def seconds(self) -> float:
+        """How long the engine needs for what waits."""
+        return sum(lane.waiting_tokens * lane.seconds_per_token for lane in self._lanes.values())
+
+    def seconds_before(self, turn: float) -> float:
+        """How long the engine needs for what waits and has its turn before ``turn``."""
+        return sum(
+            lane.seconds_per_token
+            * sum(entry.tokens for entry in lane.waiting if entry.turn <= turn and entry.waiting)
+            for lane in self._lanes.values()
+        )
+
+    def take(self, now: float) -> Batch | None:
+        """Take the next batch out; None when nothing waits."""
+        self._sweep()
+        if not self._lanes:
+            return None
+        lane = min(self._lanes.values(), key=lambda lane: lane.waiting[0].turn)
+        chosen = self._choose(lane, now)
+        for entry in chosen:
+            entry.waiting = False
+            self._count(entry, -1)
+        self._sweep_lane(lane)
+        return Batch(lane, tuple(chosen))
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        entry.lane.waiting_rows += sign
+        entry.lane.waiting_tokens += sign * entry.tokens
+        self.rows += sign
+        self.tokens += sign * entry.tokens
+
+    def _sweep(self) -> None:
+        for lane in list(self._lanes.values()):
+            lane.waiting.sort(key=_turn)
+            self._sweep_lane(lane)
+
+    def _sweep_lane(self, lane: Lane) -> None:
+        lane.waiting = [entry for entry in lane.waiting if entry.waiting]
+        if not lane.waiting:
+            # A lane without rows is nobody's: an unloaded model must not be kept in memory from here.
+            del self._lanes[id(lane)]
+
+    def _choose(self, lane: Lane, now: float) -> list[Entry]:
+        oldest = lane.waiting[0]
+        if oldest.due <= now:
+            chosen = _in_turn(lane, now)
+        else:
+            chosen = around(oldest, _lookahead(lane), lane.batch_tokens)
+        return _within_positions(chosen, oldest, lane.batch_positions)
+
+
+def around(oldest: Entry, candidates: list[Entry], budget: int) -> list[Entry]:
+    """``oldest`` and those candidates of similar length that use ``budget`` padded tokens best.
+
+    In order of length, every run of rows that holds ``oldest`` and ends at some longest row is weighed by its
+    real tokens over what it costs: padded tokens and the fixed cost of a batch.
+    """
+    rows = sorted(candidates, key=_tokens)
+    here = rows.index(oldest)
+    totals = [0, *itertools.accumulate(entry.tokens for entry in rows)]
+    overhead = budget * OVERHEAD_SHARE
+    best, first, last = 0.0, here, here
+    for end in range(here, len(rows)):
+        width = rows[end].tokens
+        start = max(0, end + 1 - max(1, budget // width))
+        if start > here:
+            break
+        score = (totals[end + 1] - totals[start]) / ((end + 1 - start) * width + overhead)
+        if score > best:
+            best, first, last = score, start, end
+    return rows[first : last + 1]
+
+
+def _lookahead(lane: Lane) -> list[Entry]:
+    limit = LOOKAHEAD_BATCHES * lane.batch_tokens
+    if lane.waiting_tokens <= limit:
+        return lane.waiting
+    total = 0
+    for count, entry in enumerate(lane.waiting, 1):
+        total += entry.tokens
+        if total >= limit:
+            return lane.waiting[:count]
+    return lane.waiting
+
+
+def _in_turn(lane: Lane, now: float) -> list[Entry]:
+    """Overdue rows in order of turn, as many as fit; then others that need no wider batch."""
+    chosen: list[Entry] = []
+    width = 0
+    for entry in lane.waiting:
+        if entry.due > now and entry.tokens > width:
+            continue
+        wider = max(width, entry.tokens)
+        if chosen and wider * (len(chosen) + 1) > lane.batch_tokens:
+            continue
+        chosen.append(entry)
+        width = wider
+    return chosen
+
+
+def _within_positions(chosen: list[Entry], oldest: Entry, limit: int) -> list[Entry]:
+    if sum(entry.positions for entry in chosen) <= limit:
+        return chosen
+    kept, total = [oldest], oldest.positions
+    for entry in chosen:
+        if entry is not oldest and total + entry.positions <= limit:
+            kept.append(entry)
+            total += entry.positions
+    return kept
+
+
+def _turn(entry: Entry) -> float:
+    return entry.turn
+
+
+def _tokens(entry: Entry) -> int:
+    return entry.tokens

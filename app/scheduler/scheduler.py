@@ -1,0 +1,305 @@
+"""The asyncio side of inference: one scheduler in a process, whatever the number of models.
+
+All state lives on the event loop; the worker's thread sees only the batch in its slot. A batch starts the
+moment the engine is free: nothing here sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from app.runtime.batch import Outputs, TokenSequence
+from app.scheduler.admission import Load, admit, check_lengths, enqueue
+from app.scheduler.engine import RequestContext
+from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
+from app.scheduler.observer import Counts, Observer
+from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
+from app.scheduler.worker import InferenceThread, Report, Worker
+
+_log = logging.getLogger(__name__)
+
+State = Literal["running", "closed", "dead"]
+SUPERVISION_SECONDS = 1.0
+_STOPPING = "the service is stopping; send the request again"
+
+WorkerFactory = Callable[[Callable[[Report], None], Callable[[str], None], Callable[[], float]], Worker]
+
+
+class Scheduler:
+    """Runs rows of any number of lanes on one worker. Create it on the event loop that uses it.
+
+    Args:
+        queue_tokens: tokens that may wait or run at once; a request beyond that is refused. One that is
+            larger than this by itself is admitted when nothing else is there.
+        age_limit: seconds after which a row that was passed over is served in its turn (see ``queue``).
+        observer: hears of batches and queue depth.
+        on_dead: called once when the worker is lost, after every waiting request has failed.
+        clock: seconds, the event loop's (``loop.time``), which is the monotonic clock.
+        worker: makes the worker; by default an :class:`InferenceThread`.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue_tokens: int = 131_072,
+        age_limit: float = 2.0,
+        observer: Observer | None = None,
+        on_dead: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        worker: WorkerFactory | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit = queue_tokens
+        self._age_limit = age_limit
+        self._observer = observer
+        self._on_dead = on_dead
+        self._clock = clock
+        self._queue = BatchQueue()
+        self._calls: dict[Call, asyncio.Future[list[Outputs]]] = {}
+        self._running: list[Batch] = []
+        self._planned: asyncio.Handle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._cause = ""
+        self.state: State = "running"
+        self.counts = Counts()
+        if worker is None:
+            self._worker: Worker = InferenceThread(self._loop, self._finished, self._died, clock)
+        else:
+            self._worker = worker(self._finished, self._died, clock)
+        self._supervision = self._loop.call_later(SUPERVISION_SECONDS, self._supervise)
+
+    # ---- what engines ask
+
+    async def infer(
+        self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext
+    ) -> list[Outputs]:
+        """Results of ``sequences`` in their order; see :meth:`app.scheduler.engine.Engine.infer`."""
+        if not sequences:
+            return []
+        call = self._admit(lane, sequences, context)
+        answer: asyncio.Future[list[Outputs]] = self._loop.create_future()
+        self._calls[call] = answer
+        self._idle.clear()
+        self._tell_queue(lane)
+        self._plan_soon()
+        try:
+            async with asyncio.timeout_at(context.deadline):
+                return await answer
+        except TimeoutError:
+            self.counts.dropped_deadline += 1
+            raise DeadlineExceeded(
+                "the answer was not ready by the request's deadline; ask for less or later"
+            ) from None
+        except asyncio.CancelledError:
+            self.counts.dropped_cancelled += 1
+            raise
+        finally:
+            context.timing.queue += call.queue_seconds
+            context.timing.inference += call.inference_seconds
+            self._forget(call)
+
+    def backlog_seconds(self) -> float:
+        """How long the engine needs for everything that was admitted, by its measured speed."""
+        return self._queue.seconds() + self._engaged_seconds()
+
+    @property
+    def pending_tokens(self) -> int:
+        """Tokens that wait or run."""
+        return self._queue.tokens + self._engaged_tokens()
+
+    async def drain(self) -> None:
+        """Return once nothing waits or runs. Requests are still admitted: whoever drains closes the door
+        first, and a request that is already in may need the engine a second time."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Fail what still waits, end the worker after its present batch, and return when it has ended."""
+        if self.state == "running":
+            self.state = "closed"
+            self._fail_all(NotReady(_STOPPING))
+        self._supervision.cancel()
+        self._worker.stop()
+        if isinstance(self._worker, InferenceThread) and self.state != "dead":
+            await asyncio.to_thread(self._worker.join, 30.0)
+
+    # ---- admission
+
+    def _admit(self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext) -> Call:
+        if self.state == "dead":
+            raise EngineDead(f"{self._cause}; the process is about to be replaced")
+        if self.state == "closed":
+            raise NotReady(_STOPPING)
+        check_lengths(lane, sequences)
+        try:
+            wait = admit(self._load(), self._queue, lane, sum(map(len, sequences)), context.deadline)
+        except QueueFull:
+            self.counts.refused_full += 1
+            raise
+        except DeadlineExceeded:
+            self.counts.refused_deadline += 1
+            raise
+        self.counts.admitted += 1
+        call = enqueue(lane, sequences, context, self._clock(), max(self._age_limit, 2 * wait))
+        self._queue.add(call.entries)
+        return call
+
+    def _load(self) -> Load:
+        return Load(self._clock(), self._limit, self.pending_tokens, self._engaged_seconds())
+
+    # ---- batches
+
+    def _plan_soon(self) -> None:
+        # Not at once: what else arrives in this turn of the event loop can share the batch.
+        if self._planned is None:
+            self._planned = self._loop.call_soon(self._plan)
+
+    def _plan(self) -> None:
+        self._planned = None
+        if self.state != "running":
+            return
+        staged = self._worker.staged()
+        if staged is not None:
+            if staged.full or not self._queue.rows:
+                return
+            staged = self._worker.retract()
+            if staged is not None:
+                self._running.remove(staged)
+                self._queue.add(entry for entry in staged.entries if not entry.call.dropped)
+        batch = self._queue.take(self._clock())
+        if batch is None:
+            return
+        self._running.append(batch)
+        self._worker.offer(batch)
+        self._tell_queue(batch.lane)
+
+    def _finished(self, report: Report) -> None:
+        batch = report.batch
+        if batch not in self._running:
+            return
+        self._running.remove(batch)
+        seconds = report.finished - report.started
+        self._count(report, seconds)
+        for entry, result in report.results:
+            call = entry.call
+            if call.dropped or call not in self._calls:
+                continue
+            call.queue_seconds = max(call.queue_seconds, report.started - entry.arrival)
+            call.inference_seconds += seconds if entry is _first_of(call, batch) else 0.0
+            if isinstance(result, Exception):
+                self.counts.bad_rows += 1
+                self._resolve(call, _bad_item(entry, result))
+                continue
+            call.results[entry.index] = result
+            call.remaining -= 1
+            if not call.remaining:
+                self._resolve(call, None)
+        self._plan()
+
+    def _count(self, report: Report, seconds: float) -> None:
+        rows = len(report.results)
+        if not rows:
+            return
+        tokens = sum(entry.tokens for entry, _ in report.results)
+        padded = tokens if report.retried else max(entry.tokens for entry, _ in report.results) * rows
+        self.counts.batches += 1
+        self.counts.retried_batches += report.retried
+        self.counts.rows += rows
+        self.counts.tokens += tokens
+        self.counts.padded_tokens += padded
+        if not report.retried:
+            report.batch.lane.measured(tokens, seconds)
+        if self._observer is not None:
+            self._observer.batch(
+                report.batch.lane.label, sequences=rows, tokens=tokens, padded_tokens=padded, seconds=seconds
+            )
+
+    def _resolve(self, call: Call, error: Exception | None) -> None:
+        answer = self._calls.get(call)
+        if answer is None or answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+            # Its other rows are of no use to anybody now.
+            self._drop(call)
+        else:
+            answer.set_result([result for result in call.results if result is not None])
+
+    def _drop(self, call: Call) -> None:
+        if not call.dropped:
+            call.dropped = True
+            self._queue.discard(call)
+
+    def _forget(self, call: Call) -> None:
+        """The caller has its answer or is gone; rows that have not started must not cost anything."""
+        if self._calls.pop(call, None) is None:
+            return
+        if call.remaining:
+            self._drop(call)
+            self._tell_queue(call.entries[0].lane)
+            self._plan_soon()
+        # Breaks the circle between a call and its rows: a model is freed with its last request.
+        call.entries = []
+        if not self._calls:
+            self._idle.set()
+
+    # ---- the end of the worker
+
+    def _supervise(self) -> None:
+        trouble = self._worker.trouble()
+        if trouble is not None:
+            self._died(trouble)
+            return
+        self._supervision = self._loop.call_later(SUPERVISION_SECONDS, self._supervise)
+
+    def _died(self, cause: str) -> None:
+        if self.state != "running":
+            return
+        self.state = "dead"
+        self._cause = cause
+        self._supervision.cancel()
+        _log.critical("inference is dead: %s", cause)
+        self._fail_all(EngineDead(f"{cause}; the process is about to be replaced"))
+        if self._on_dead is not None:
+            self._on_dead(cause)
+
+    def _fail_all(self, error: Exception) -> None:
+        self._queue.clear()
+        self._running.clear()
+        for call, answer in list(self._calls.items()):
+            call.dropped = True
+            if not answer.done():
+                # One exception object for each waiter: they would share and overwrite its traceback.
+                answer.set_exception(type(error)(*error.args))
+
+    # ---- small things
+
+    def _engaged_tokens(self) -> int:
+        return sum(batch.tokens for batch in self._running)
+
+    def _engaged_seconds(self) -> float:
+        return sum(batch.tokens * batch.lane.seconds_per_token for batch in self._running)
+
+    def _tell_queue(self, lane: Lane) -> None:
+        if self._observer is not None:
+            self._observer.queue(lane.label, sequences=lane.waiting_rows, tokens=lane.waiting_tokens)
+
+
+def _bad_item(entry: Entry, error: Exception) -> BadItem:
+    lines = str(error).strip().splitlines()
+    _log.warning(
+        "request %s: row %d failed in %s: %s",
+        entry.call.context.request_id,
+        entry.index,
+        entry.lane.model,
+        error,
+    )
+    return BadItem(f"row {entry.index} could not be computed: {lines[0] if lines else type(error).__name__}")
+
+
+def _first_of(call: Call, batch: Batch) -> Entry | None:
+    return next((entry for entry in batch.entries if entry.call is call), None)
