@@ -30,7 +30,7 @@ SCALAR_FEATURES = (
     "digits",
     "document_length",
 )
-"""What is known of a sentence beside its vectors; ``app.tasks.summarize.features`` says how each is computed."""
+"""What is known of a sentence beside its vectors, as ``app.tasks.summarize.features`` computes it."""
 
 _WEIGHT, _BIAS = "scorer_weight_", "scorer_bias_"
 
@@ -42,7 +42,7 @@ def feature_size(dimension: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentenceScorer:
-    """``layers``: weight float32 ``[inputs, outputs]`` and bias float32 ``[outputs]``; the last gives one."""
+    """``layers``: weight ``[inputs, outputs]`` and bias ``[outputs]``, the last with one output."""
 
     layers: tuple[tuple[FloatArray, FloatArray], ...]
 

@@ -35,14 +35,13 @@ class Summary:
 
     Attributes:
         index: which input.
-        summary_text: the selected sentences joined, with a space between two only where both sides are written
-            with spaces.
+        summary_text: the selected sentences joined, with a space between two only where both sides are
+            written with spaces.
         sentences: every sentence of the text, in text order. Only white space lies between two.
         k: how many are selected.
         method: the method that was used.
         offset_unit: what ``start`` and ``end`` count.
-        prompt_tokens: tokens that the model read, special tokens included; 0 for ``lead``, which needs no
-            model.
+        prompt_tokens: tokens that the model read, special tokens included; none for ``lead``.
     """
 
     index: int
