@@ -122,7 +122,8 @@ def _disk_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{directory}: the disk is full; make room and run the same command again, finished parts are kept"
+                f"{directory}: the disk is full; make room and run the same command again, "
+                "finished parts are kept"
             ) from None
         raise
 

@@ -48,7 +48,7 @@ def detect_language(text: str) -> Tag:
     sample = text[:_LANGUAGE_SAMPLE]
     han = 3 * sum(map(len, _HAN.findall(sample)))
     latin = sum(map(len, _LATIN.findall(sample)))
-    if han + latin < 0.3 * len(sample):
+    if han + latin <= 0.3 * len(sample):
         return "other"
     return "zh" if han >= latin else "en"
 

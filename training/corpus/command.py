@@ -1,4 +1,4 @@
-"""``electra-train corpus``: text sources to token shards, from a YAML file or from paths on the command line."""
+"""``electra-train corpus``: text sources, from a YAML file or the command line, to token shards."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _dry_run() -> int:
-    """Build a corpus of made-up text in a temporary folder: reading, workers, near duplicates, shards, report."""
+    """Build a corpus of made-up text in a temporary folder, through every step."""
     from training.tokenizer import save_tokenizer, train_tokenizer
 
     texts = [

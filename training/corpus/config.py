@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +60,7 @@ class SourceConfig:
                 f"name {self.name!r}: the ending '.heldout' is taken by the files of the held-out split"
             )
         try:
-            b"".decode(self.encoding)
+            codecs.lookup(self.encoding)
         except LookupError:
             raise ValueError(f"unknown encoding {self.encoding!r}") from None
 
@@ -90,8 +91,6 @@ class CorpusConfig:
     # A row that cannot be read: stop with its file and line, or count it and go on.
     malformed_rows: Literal["error", "skip"] = "error"
 
-    names: tuple[str, ...] = field(init=False, default=(), repr=False)
-
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out must be at least 0 and below 1, found {self.held_out}")
@@ -101,11 +100,14 @@ class CorpusConfig:
             raise ValueError("min_characters must be at least 1 and below max_characters")
         if self.shard_tokens < 1024 or self.workers < 0:
             raise ValueError("shard_tokens must be at least 1024, workers at least 0")
-        names = tuple(source.name for source in self.sources)
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = [name for name in self.names if self.names.count(name) > 1]
         if twice:
             raise ValueError(f"two sources are named {twice[0]!r}; give each its own 'name'")
-        object.__setattr__(self, "names", names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sources, in order."""
+        return tuple(source.name for source in self.sources)
 
 
 def _default_name(location: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,8 @@ def source_files(source: SourceConfig) -> list[SourceFile]:
         found = [
             p for path in found for p in (sorted(path.rglob("*")) if path.is_dir() else [path]) if p.is_file()
         ]
-        base = Path(str(root).split("*")[0]).parent
+        fixed = re.split(r"[*?\[]", str(root))[0]
+        base = Path(fixed) if fixed.endswith("/") else Path(fixed).parent
         if not found:
             raise UserError(f"source {source.name!r}: nothing at {root}; correct its path")
     files = []

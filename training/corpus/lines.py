@@ -83,6 +83,8 @@ def open_bytes(path: Path, position: Position | None = None) -> Iterator[io.Buff
     except PermissionError:
         raise UserError(f"{path}: not readable; give this user the right to read it") from None
     except _damage() as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the device failed, not the decompressor
+            raise
         raise UserError(f"{path}: damaged compressed file ({error}); fetch or compress it again") from None
 
 
@@ -94,24 +96,48 @@ def decompressed(path: Path, raw: IO[bytes]) -> io.BufferedReader:
     return io.BufferedReader(cast("io.RawIOBase", opener(raw)), 1 << 18)
 
 
-def _zstandard(raw: IO[bytes]) -> Any:
-    import zstandard
+class _ZstandardFile(io.RawIOBase):
+    """Frames one after another. Unlike the library's own reader, it sees when the last one is cut off."""
 
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+    def __init__(self, raw: IO[bytes]) -> None:
+        import zstandard
+
+        super().__init__()
+        self._raw, self._new = raw, zstandard.ZstdDecompressor().decompressobj
+        self._frame: Any = None
+        self._stored, self._plain = b"", b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            self._stored = self._stored or self._raw.read(1 << 14)
+            if not self._stored:
+                if self._frame is not None:
+                    raise EOFError("it ends inside a frame")
+                return 0
+            self._frame = self._frame or self._new()
+            self._plain, self._stored = self._frame.decompress(self._stored), b""
+            if self._frame.eof:
+                self._stored, self._frame = self._frame.unused_data, None
+        taken = min(len(buffer), len(self._plain))
+        buffer[:taken], self._plain = self._plain[:taken], self._plain[taken:]
+        return taken
 
 
 _OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {
     ".xz": lzma.LZMAFile,
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
     ".bz2": bz2.BZ2File,
-    ".zst": _zstandard,
+    ".zst": _ZstandardFile,
 }
 
 
 def _damage() -> tuple[type[Exception], ...]:
     import zstandard
 
-    return lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError
+    return lzma.LZMAError, EOFError, OSError, zlib.error, zstandard.ZstdError
 
 
 def text_lines(

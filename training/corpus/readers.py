@@ -79,7 +79,7 @@ class SourceReader:
             if parts and (is_end or characters + len(text) > self.config.max_characters):
                 yield "".join(parts)
                 parts, characters = [], 0
-            if is_end:
+            if is_end or (mode == "line" and not text.strip()):
                 continue
             parts += (text, "\n" if line.complete else "")
             characters += len(text) + 1

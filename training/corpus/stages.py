@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,12 +106,10 @@ class Stages:
         except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
             values = None
         if isinstance(values, Mapping) and values.get("key") == key:
-            try:
+            with suppress(UserError):  # fields of another version: as good as no stage
                 stage = from_mapping(Stage, values, str(path))
-            except UserError:
-                stage = Stage(key)
-            if self._complete(source, stage):
-                return stage
+                if self._complete(source, stage):
+                    return stage
         self.remove(source)
         return Stage(key)
 

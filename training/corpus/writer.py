@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,7 +65,10 @@ class ShardWriter:
     def discard(self) -> None:
         """Delete what was written so far."""
         if self._stream is not None:
-            self._stream.close()
+            with suppress(
+                OSError
+            ):  # a full disk: what is still in the buffer cannot be written, nor need it be
+                self._stream.close()
         self._temporary.unlink(missing_ok=True)
 
 

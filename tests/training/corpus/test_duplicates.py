@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.corpus import duplicates
+from training.corpus.duplicates import DigestSet, band_digests, bands_for
+
+digests = st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(st.lists(digests, max_size=20), max_size=8), st.lists(digests, max_size=20))
+def test_digest_set_agrees_with_a_set(batches: list[list[int]], others: list[int]) -> None:
+    mine, reference = DigestSet(), set()
+    for number, batch in enumerate(batches):
+        new = sorted(set(batch) - reference)
+        if number % 2:
+            mine.update(np.array(new, np.uint64))
+        else:
+            for digest in new:
+                mine.add(digest)
+        reference |= set(batch)
+    asked = [*others, *reference]
+    known = mine.known(np.array(asked, np.uint64))
+    found = [bool(in_array) or mine.is_recent(digest) for in_array, digest in zip(known, asked, strict=True)]
+    assert found == [digest in reference for digest in asked]
+    assert len(mine) == len(reference)
+
+
+def test_recent_digests_move_to_the_array() -> None:
+    mine = DigestSet()
+    for digest in range(duplicates._RECENT):
+        mine.add(digest)
+    assert not mine.known(np.array([5], np.uint64)).any()
+    mine.settle()
+    assert mine.known(np.array([5, duplicates._RECENT], np.uint64)).tolist() == [True, False]
+    assert not mine.is_recent(5)
+    assert len(mine) == duplicates._RECENT
+
+
+def _pair(draw: random.Random, changed: float) -> tuple[str, str]:
+    letters = [chr(draw.randint(0x4E00, 0x9FA5)) for _ in range(1500)]
+    other = list(letters)
+    start = draw.randint(0, 100)
+    count = int(changed * len(letters))
+    other[start : start + count] = [chr(draw.randint(0x4E00, 0x9FA5)) for _ in range(count)]
+    return "".join(letters), "".join(other)
+
+
+def share_found(changed: float) -> float:
+    draw = random.Random(0)
+    found = 0
+    for _ in range(60):
+        first, second = (band_digests(text, 0.8) for text in _pair(draw, changed))
+        found += bool(np.intersect1d(first, second).size)
+    return found / 60
+
+
+def test_near_duplicates_are_found_and_others_are_not() -> None:
+    assert share_found(0.0) == 1.0
+    assert share_found(0.02) > 0.95  # Jaccard similarity about 0.95
+    assert share_found(0.5) < 0.05  # about 0.33
+    assert share_found(1.0) == 0.0
+
+
+def test_bands_are_one_digest_each_whatever_the_text() -> None:
+    count, _ = bands_for(0.8)
+    for text in ("", "短", "a short text", "很长的文字" * 10_000):
+        assert band_digests(text, 0.8).shape == (count,)
+    assert len(set(band_digests("a short text", 0.8).tolist())) == count
+    assert (band_digests("a b\nc defgh", 0.8) == band_digests("abc defgh", 0.8)).all()
