@@ -65,6 +65,20 @@ class BadJson(ServiceError):
     title = "Body is not valid JSON"
 
 
+class BadRequest(ServiceError):
+    """What arrived is not a request that can be read at all."""
+
+    error_type = "bad_request"
+    title = "Request cannot be read"
+
+
+class HeadersTooLarge(ServiceError):
+    """The headers are larger than the service reads."""
+
+    error_type = "headers_too_large"
+    title = "Headers too large"
+
+
 class UnsupportedMediaType(ServiceError):
     """The body's content type is not JSON."""
 

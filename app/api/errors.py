@@ -21,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 
 STATUS: dict[type[e.ServiceError], int] = {
     e.BadJson: 400,
+    e.BadRequest: 400,
     e.Unauthorized: 401,
     e.Forbidden: 403,
     e.NotFound: 404,
@@ -35,6 +36,7 @@ STATUS: dict[type[e.ServiceError], int] = {
     e.BadItem: 422,
     e.QueueFull: 429,
     e.RateLimited: 429,
+    e.HeadersTooLarge: 431,
     e.ServiceError: 500,
     e.EngineDead: 503,
     e.NotReady: 503,

@@ -20,17 +20,22 @@ class State(Enum):
 class Lifecycle:
     """The state that readiness shows, and whom to tell when the process must end.
 
-    ``reason`` is one line for people: why the service is not ready.
+    ``reason`` is one line for people: why the service is not ready. ``was_ready``: whether it ever was.
     """
 
     def __init__(self) -> None:
         self.state = State.STARTING
         self.reason = "models are being loaded"
+        self.was_ready = False
         self._listeners: list[Callable[[str], None]] = []
 
     @property
     def ready(self) -> bool:
         return self.state is State.READY
+
+    @property
+    def alive(self) -> bool:
+        return self.state is not State.DEAD
 
     @property
     def stopping(self) -> bool:
@@ -39,7 +44,7 @@ class Lifecycle:
     def to_ready(self) -> None:
         """Models are loaded. A service that is already stopping stays so."""
         if self.state is State.STARTING:
-            self.state, self.reason = State.READY, ""
+            self.state, self.reason, self.was_ready = State.READY, "", True
 
     def to_draining(self) -> None:
         """Stop being ready; what was accepted is still answered."""

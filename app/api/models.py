@@ -1,15 +1,26 @@
-"""What the API asks of the model registry."""
+"""What the API asks of whoever serves the models."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from app.bundle import Task
+from app.registry import ModelInfo
 from app.tasks.model import ServedModel
 
 
-class ModelSource(Protocol):
-    """Served models by name and task."""
+class ModelRepository(Protocol):
+    """Served models by name and task, and what an administrator may change."""
+
+    async def start(self) -> None:
+        """Load and warm what is on disk, then keep watching it.
+
+        Raises:
+            NoModels: nothing can be served and the settings require it.
+        """
+
+    async def close(self) -> None:
+        """Stop watching and free every model; called when no request is in flight any more."""
 
     def get(self, name: str | None, task: Task) -> ServedModel:
         """The model of this name (``name`` or ``name@version``), or the default one of ``task``.
@@ -17,3 +28,35 @@ class ModelSource(Protocol):
         Raises:
             ModelNotFound: there is none, or it cannot do ``task``.
         """
+
+    def models(self) -> list[ModelInfo]:
+        """All served models, classifiers first, each task's default before the others."""
+
+    def refused(self) -> dict[str, str]:
+        """Why versions on disk are not served, by ``name/version``."""
+
+    async def load(self, name: str, version: str | None) -> None:
+        """Verify, warm and swap in a version; the newest when it is not named.
+
+        Raises:
+            ModelNotFound: not on disk.
+            ModelRefused: it fails its checks; what served before still does.
+        """
+
+    async def unload(self, name: str) -> None:
+        """Serve the model no longer; requests that are in flight are finished.
+
+        Raises:
+            ModelNotFound: it is not served.
+        """
+
+    async def pin(self, name: str, version: str | None) -> None:
+        """Hold the model at ``version`` (loading it if need be), or let it follow the newest again (None).
+
+        Raises:
+            ModelNotFound, ModelRefused: as :meth:`load`.
+        """
+
+
+class NoModels(Exception):  # noqa: N818 - named by what happened, as in app.errors
+    """Nothing can be served. The message is one line with the cure."""

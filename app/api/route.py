@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
@@ -16,9 +16,11 @@ from app.api.call import call_of, header
 from app.api.errors import from_validation
 from app.errors import UnsupportedMediaType
 
+T = TypeVar("T", bound=BaseModel)
+
 
 class JsonRoute(APIRoute):
-    """A FastAPI route whose handler is called as ``endpoint(body, request)`` and answers with a ``Response``.
+    """A FastAPI route whose endpoint takes ``body`` and ``request`` and answers with a ``Response``.
 
     FastAPI would parse the body to Python objects, check them, and check and serialise the answer once more.
     Here pydantic reads the bytes directly and the endpoint returns bytes; the declared types still make the
@@ -27,19 +29,32 @@ class JsonRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = self.endpoint
-        schema: type[BaseModel] = get_type_hints(endpoint)["body"]
-        assert issubclass(schema, BaseModel), f"{self.path}: the body of a JSON route is a pydantic model"
+        schema: type[BaseModel] | None = get_type_hints(endpoint).get("body")
 
         async def handle(request: Request) -> Response:
-            check_media_type(request.scope)
-            try:
-                body = schema.model_validate_json(call_of(request.scope).body)
-            except ValidationError as error:
-                raise from_validation(error) from None
-            response: Response = await endpoint(body=body, request=request)
+            arguments: dict[str, Any] = dict(request.path_params)
+            if schema is not None:
+                arguments["body"] = read_body(schema, request.scope)
+            response: Response = await endpoint(request=request, **arguments)
             return response
 
         return handle
+
+
+def read_body(schema: type[T], scope: Scope) -> T:
+    """The call's body as ``schema``; no body at all is read as an empty object.
+
+    Raises:
+        UnsupportedMediaType: the body is not declared as JSON.
+        BadJson, RequestInvalid: it is not JSON, or does not fit.
+    """
+    body = call_of(scope).body
+    if body:
+        check_media_type(scope)
+    try:
+        return schema.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise from_validation(error) from None
 
 
 def check_media_type(scope: Scope) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from app.api.call import Call, call_of
 from app.api.keys import KeyRing
 from app.api.lifecycle import Lifecycle
-from app.api.models import ModelSource
+from app.api.models import ModelRepository
 from app.bundle import Task
 from app.errors import ValidationFailed
 from app.settings import Settings
@@ -30,14 +30,16 @@ class Service:
         metrics: None where they are switched off.
         admin: keys that may change what is served.
         version: of the software.
+        threads: inference threads of this process.
     """
 
     settings: Settings
-    models: ModelSource
+    models: ModelRepository
     lifecycle: Lifecycle
     metrics: Metrics | None
     admin: KeyRing
     version: str
+    threads: int
 
     def model_for(self, call: Call, name: str | None, task: Task) -> ServedModel:
         """The model that answers ``call``.

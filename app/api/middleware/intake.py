@@ -7,7 +7,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, call_of, header
-from app.errors import BadJson, DeadlineExceeded, RequestTimeout, TooLarge, ValidationFailed
+from app.errors import BadRequest, DeadlineExceeded, RequestTimeout, TooLarge, ValidationFailed
 
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -54,7 +54,7 @@ class Intake:
         declared = header(scope, b"content-length")
         if declared is not None:
             if not declared.isdigit():
-                raise BadJson("Content-Length is not a number")
+                raise BadRequest("Content-Length is not a number")
             if int(declared) > self._max_body_bytes:
                 raise self._too_large()
         try:

@@ -1,0 +1,74 @@
+"""Fields that several requests share, and the envelope in which the task endpoints answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise PydanticCustomError("texts_type", "is a string or a list of strings")
+    return value
+
+
+Texts = Annotated[
+    list[str],
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+            ]
+        }
+    ),
+]
+"""One text or a list of texts; always a list once it has been read."""
+
+
+class Request(BaseModel):
+    """What every request body holds to: no unknown fields, no guessing of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class TaskRequest(Request):
+    """Fields of all three tasks."""
+
+    input: Texts = Field(
+        validation_alias=AliasChoices("input", "inputs", "text"),
+        description="One text, or a list of them. `inputs` and `text` are read as the same field.",
+        examples=["我喜欢吃苹果。"],
+    )
+    model: str | None = Field(
+        None,
+        description="Name of the model, or `name@version`; the default one of the task when left out.",
+    )
+    truncate: bool | None = Field(
+        None,
+        description="Cut what is longer than the model instead of reading it in overlapping windows. "
+        "`truncated` in the answer says whether anything was cut.",
+    )
+    user: str | None = Field(None, description="Taken for compatibility with OpenAI's clients; not used.")
+
+
+class Usage(BaseModel):
+    """Tokens that the model read, special tokens included."""
+
+    prompt_tokens: int = Field(description="Tokens of all inputs, overlaps of windows counted twice.")
+    total_tokens: int = Field(description="The same: nothing is generated.")
+
+
+class Envelope(BaseModel):
+    """What every task answers with."""
+
+    id: str = Field(description="Identifies this answer; ends with the request id.")
+    object: Literal["list"] = Field(description="Always `list`.")
+    created: int = Field(description="Unix time in seconds.")
+    model: str = Field(description="Name of the model that answered; its version is in X-Model-Version.")
+    usage: Usage

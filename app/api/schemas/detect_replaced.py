@@ -1,0 +1,100 @@
+"""``POST /detect-replaced``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas.common import Envelope, Request, TaskRequest
+from app.tasks.detect import DEFAULT_IGNORE, MAX_SUGGESTIONS
+from app.text.scripts import CharacterClass
+
+OffsetUnit = Literal["codepoint", "utf16"]
+
+
+class ProtectedRange(Request):
+    """A part of the text, half-open, counted in `offset_unit`."""
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+
+
+class DetectRequest(TaskRequest):
+    """Texts to look through for replaced tokens."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)] | Literal["balanced", "precise", "sensitive"] = Field(
+        "balanced",
+        description="Probability from which a token counts as replaced, or the name of a threshold that the "
+        "bundle was calibrated for.",
+    )
+    granularity: Literal["token", "char", "word"] = Field(
+        "word",
+        description="Unit of `tokens`: word pieces, characters as people see them, or words (a Chinese "
+        "character is a word of its own).",
+    )
+    suggestions: Annotated[int, Field(ge=0, le=MAX_SUGGESTIONS)] = Field(
+        0, description="Most repairs for each span; more than 0 needs a bundle with a generator."
+    )
+    ignore: list[CharacterClass] = Field(
+        list(DEFAULT_IGNORE), description="Character classes that are never flagged."
+    )
+    protected: list[str | ProtectedRange] = Field(
+        [],
+        description="Parts never flagged: strings, wherever they occur, or ranges (of a single input).",
+    )
+    flag_unknown: bool = Field(False, description="Flag words outside the vocabulary too.")
+    offset_unit: OffsetUnit = Field(
+        "codepoint",
+        description="What offsets count: Unicode code points, or UTF-16 units as JavaScript and Java do.",
+    )
+
+
+class ReplacedToken(BaseModel):
+    """One unit of the text."""
+
+    index: int = Field(description="Place in the list, from 0.")
+    word: str = Field(description="The text itself, `text[start:end]`.")
+    start: int = Field(description="Where it starts in the text as sent.")
+    end: int = Field(description="Where it ends, half-open.")
+    score: float = Field(description="Calibrated probability that it was replaced, 0 to 1.")
+    replaced: bool = Field(description="Whether it is flagged at the threshold.")
+    unknown: bool = Field(description="Outside the vocabulary, so that the score says little.")
+    ignored: bool = Field(description="In an ignored class or a protected part; never flagged.")
+
+
+class Suggestion(BaseModel):
+    """A repair of one span."""
+
+    text: str = Field(description="What to put in its place.")
+    score: float = Field(description="Generator's probability times the discriminator's belief in it.")
+    delta: float = Field(description="By how much the span's score falls with it; more is better.")
+
+
+class ReplacedSpan(BaseModel):
+    """Flagged units that touch: what a reader would underline as one."""
+
+    start: int
+    end: int
+    text: str = Field(description="The text itself, `text[start:end]`.")
+    score: float = Field(description="The greatest score of its units.")
+    suggestions: list[Suggestion] = Field(description="Best first; empty when none were asked for.")
+
+
+class Detection(BaseModel):
+    """The answer for one input."""
+
+    index: int = Field(description="Which input, from 0.")
+    tokens: list[ReplacedToken] = Field(description="Every unit, flagged or not, in text order.")
+    spans: list[ReplacedSpan] = Field(description="The flagged ones, put together.")
+    score: float = Field(description="The whole text's: the mean over its known, not ignored tokens.")
+    threshold: float = Field(description="The number that was used.")
+    offset_unit: OffsetUnit = Field(description="What `start` and `end` count.")
+    windows: int = Field(description="In how many windows the text was read.")
+    truncated: bool = Field(description="Whether part of the text was cut off.")
+
+
+class DetectResponse(Envelope):
+    """Answer of `POST /detect-replaced`."""
+
+    data: list[Detection]

@@ -1,0 +1,88 @@
+"""Runs one worker: uvicorn with our protocol, our way of stopping, and an exit code that tells the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from app.api.lifecycle import Lifecycle
+from app.api.protocol import GuardedConfig
+from app.settings import Settings
+
+EXIT_STARTUP = 1
+EXIT_DIED = 70
+_GRACE_AFTER_DEATH_S = 2
+
+
+class Server(uvicorn.Server):
+    """Stops in order: not ready, then (after ``drain_delay_s``) no new connections, then what is in flight.
+
+    Attributes:
+        exit_code: 0 after a signal, however much was in flight; something else when the service died.
+    """
+
+    def __init__(
+        self, config: GuardedConfig, lifecycle: Lifecycle, drain_delay_s: float, pipe: int | None = None
+    ) -> None:
+        """``pipe``: file descriptor whose end tells that the supervisor is gone, however it went."""
+        super().__init__(config)
+        self._pipe = pipe
+        self.exit_code = 0
+        self._lifecycle = lifecycle
+        self._drain_delay_s = drain_delay_s
+        self._stop_at: float | None = None
+        lifecycle.on_death(self._on_death)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. Second: leave at once. (uvicorn's own would exit with the signal's code.)"""
+        self.begin_drain(again=True)
+
+    def begin_drain(self, *, again: bool = False) -> None:
+        """Stop being ready and stop later; ``again``: a second call leaves at once."""
+        if self._stop_at is not None:
+            self.force_exit = self.should_exit = self.force_exit or again
+            return
+        self._lifecycle.to_draining()
+        self._stop_at = time.monotonic() + self._drain_delay_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._pipe is not None:
+            asyncio.get_running_loop().add_reader(self._pipe, self._on_orphaned, self._pipe)
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    def _on_orphaned(self, pipe: int) -> None:
+        asyncio.get_running_loop().remove_reader(pipe)
+        os.close(pipe)
+        self.begin_drain()
+
+    def _on_death(self, reason: str) -> None:
+        self.exit_code = EXIT_DIED if self._lifecycle.was_ready else EXIT_STARTUP
+        self.config.timeout_graceful_shutdown = _GRACE_AFTER_DEATH_S
+        self.should_exit = True
+
+
+def make_config(app: object, settings: Settings) -> GuardedConfig:
+    """uvicorn's configuration for a worker."""
+    return GuardedConfig(
+        app,
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+        forwarded_allow_ips=settings.trusted_proxies,
+        backlog=2048,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )

@@ -1,0 +1,79 @@
+"""What an administrator changed, told from the worker that was asked to all the others.
+
+The workers of one service share a directory. A change is one line appended to a file in it; every worker
+reads what the others wrote, and a worker that starts later reads all of it. A line is far shorter than what
+the system appends in one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+_log = logging.getLogger("electra")
+POLL_S = 0.5
+Action = Literal["load", "unload", "pin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change to what is served; ``worker`` is the process that has already made it."""
+
+    action: Action
+    name: str
+    version: str | None
+    worker: int
+
+
+class ChangeLog:
+    """The shared file."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "changes.jsonl"
+        self._read = 0
+        self._worker = os.getpid()
+
+    def append(self, action: Action, name: str, version: str | None) -> None:
+        """Tell the other workers."""
+        line = json.dumps(asdict(Change(action, name, version, self._worker))) + "\n"
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+    def news(self) -> list[Change]:
+        """What other workers wrote since the last time."""
+        try:
+            with self._file.open("rb") as stream:
+                stream.seek(self._read)
+                lines = stream.readlines()
+        except FileNotFoundError:
+            return []
+        changes = []
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            self._read += len(line)
+            change = Change(**json.loads(line))
+            if change.worker != self._worker:
+                changes.append(change)
+        return changes
+
+    async def follow(self, apply: Callable[[Change], Awaitable[None]]) -> None:
+        """Apply what the others change, for ever. One that cannot be applied is logged and passed over."""
+        while True:
+            for change in self.news():
+                try:
+                    await apply(change)
+                except Exception as error:
+                    _log.error(
+                        "could not follow another worker's %s of %s: %s", change.action, change.name, error
+                    )
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,150 @@
+"""The models of one worker process: scheduler and registry started, watched and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from app.api.lifecycle import Lifecycle
+from app.api.models import NoModels
+from app.bundle import Task
+from app.changes import Action, Change, ChangeLog
+from app.errors import NotReady
+from app.registry import LoadOptions, ModelInfo, Registry
+from app.runtime.threads import available_threads
+from app.scheduler.scheduler import Scheduler
+from app.settings import Settings, variable
+from app.tasks.model import ServedModel
+from app.telemetry import Metrics
+
+
+class LiveModels:
+    """An :class:`app.api.models.ModelRepository` over ``settings.models_dir``.
+
+    Args:
+        settings: the service's.
+        lifecycle: told when inference dies.
+        metrics: told of batches, queues and loads.
+        shared: directory that this service's workers share; None for a single one.
+    """
+
+    def __init__(
+        self, settings: Settings, lifecycle: Lifecycle, metrics: Metrics | None, shared: Path | None = None
+    ) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._changes = ChangeLog(shared) if shared else None
+        self._scheduler: Scheduler | None = None
+        self._registry: Registry | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """See :meth:`app.api.models.ModelRepository.start`."""
+        settings = self._settings
+        _check_directory(settings)
+        self._scheduler = Scheduler(
+            queue_tokens=settings.queue_tokens, observer=self._metrics, on_dead=self._lifecycle.to_dead
+        )
+        self._registry = registry = Registry(
+            settings.models_dir,
+            self._scheduler,
+            options=LoadOptions(
+                backend=settings.backend,
+                precision=settings.precision,
+                threads=threads_of(settings),
+                # Spinning threads of one worker would take the cores of the others.
+                spinning=settings.workers == 1,
+                batch_tokens=settings.batch_tokens,
+            ),
+            defaults=settings.default_models,
+            observer=self._metrics,
+        )
+        await registry.start()
+        if self._changes:
+            for change in self._changes.news():
+                await self._apply(change)
+        if not registry.ready and settings.require_models:
+            raise NoModels(self._nothing())
+        if settings.watch_interval_s > 0:
+            self._tasks.append(asyncio.create_task(registry.watch(settings.watch_interval_s)))
+        if self._changes:
+            self._tasks.append(asyncio.create_task(self._changes.follow(self._apply)))
+        while not registry.ready:
+            await asyncio.sleep(0.1)
+
+    async def close(self) -> None:
+        """See :meth:`app.api.models.ModelRepository.close`."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._scheduler:
+            await self._scheduler.close()
+        if self._registry:
+            await self._registry.close()
+
+    def get(self, name: str | None, task: Task) -> ServedModel:
+        return self._served().get(name, task)
+
+    def models(self) -> list[ModelInfo]:
+        if self._registry is None:
+            return []
+        return sorted(self._registry.models(), key=lambda m: (m.task != "classify", not m.default, m.name))
+
+    def refused(self) -> dict[str, str]:
+        return self._registry.refused() if self._registry else {}
+
+    async def load(self, name: str, version: str | None) -> None:
+        await self._served().load(name, version)
+        self._tell("load", name, version)
+
+    async def unload(self, name: str) -> None:
+        await self._served().unload(name)
+        self._tell("unload", name, None)
+
+    async def pin(self, name: str, version: str | None) -> None:
+        await self._served().pin(name, version)
+        self._tell("pin", name, version)
+
+    def _served(self) -> Registry:
+        if self._registry is None:
+            raise NotReady("models are being loaded")
+        return self._registry
+
+    def _tell(self, action: Action, name: str, version: str | None) -> None:
+        if self._changes:
+            self._changes.append(action, name, version)
+
+    async def _apply(self, change: Change) -> None:
+        registry = self._served()
+        if change.action == "load":
+            await registry.load(change.name, change.version)
+        elif change.action == "pin":
+            await registry.pin(change.name, change.version)
+        else:
+            await registry.unload(change.name)
+
+    def _nothing(self) -> str:
+        refused = self.refused()
+        if refused:
+            name, why = next(iter(refused.items()))
+            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            return f"no model can be served: {name}: {why}{more}"
+        return f"{self._settings.models_dir}: holds no bundle; {_CURE}"
+
+
+_CURE = f"put one at <name>/<version>/bundle.json, or set {variable('models_dir')} to where they are"
+
+
+def _check_directory(settings: Settings) -> None:
+    directory = settings.models_dir
+    if not directory.is_dir():
+        problem = "is not a directory" if directory.exists() else "does not exist"
+        raise NoModels(f"{directory}: {problem}; {_CURE}")
+
+
+def threads_of(settings: Settings) -> int:
+    """Inference threads of each worker: as set, or its share of the CPU quota."""
+    return settings.threads or max(1, available_threads() // settings.workers)

@@ -1,0 +1,141 @@
+"""Several worker processes on one port: started together, replaced when they die, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from app.settings import Settings
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+EXIT_STARTUP = 1
+_FATAL_AT_START = (1, 2)
+_TICK_S = 0.1
+_STEADY_S = 10.0
+_LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    index: int
+    process: subprocess.Popen[bytes]
+    since: float
+    failures: int = 0
+    due: float = 0.0
+
+
+class Supervisor:
+    """Owns the workers' processes.
+
+    A worker that dies while serving is started again, with a growing pause while it keeps dying. When one
+    cannot even start, none could: all are stopped and its exit code is ours.
+    """
+
+    def __init__(
+        self, settings: Settings, listener: socket.socket, arguments: list[str], shared: Path
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._arguments = arguments
+        self._shared = shared
+        self._read_end, self._write_end = os.pipe()
+        self._stopping = False
+        self._workers: list[_Worker] = []
+
+    def run(self) -> int:
+        """Serve until a signal; 0 when every worker then ended well."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._workers = [
+            _Worker(index, self._spawn(index), time.monotonic()) for index in range(self._settings.workers)
+        ]
+        while not self._stopping:
+            for worker in self._workers:
+                code = self._look_after(worker)
+                if code is not None:
+                    self._stop()
+                    return code
+            time.sleep(_TICK_S)
+        return self._stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:
+            for worker in self._workers:
+                worker.process.kill()
+        self._stopping = True
+
+    def _spawn(self, index: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "app", *self._arguments]
+        command += ["--worker-socket", str(self._listener.fileno()), "--worker-pipe", str(self._read_end)]
+        command += ["--worker-index", str(index), "--worker-shared", str(self._shared)]
+        return subprocess.Popen(
+            command,
+            pass_fds=(self._listener.fileno(), self._read_end),
+            env={**os.environ, MULTIPROCESS_VARIABLE: str(self._shared / "metrics")},
+            # The terminal's Ctrl-C is for us; we pass it on once.
+            start_new_session=True,
+        )
+
+    def _look_after(self, worker: _Worker) -> int | None:
+        """Replace a worker that has died; returns an exit code when there is no point in it."""
+        now = time.monotonic()
+        if worker.due:
+            if now >= worker.due:
+                worker.process, worker.since, worker.due = self._spawn(worker.index), now, 0.0
+            return None
+        code = worker.process.poll()
+        if code is None:
+            if now - worker.since > _STEADY_S:
+                worker.failures = 0
+            return None
+        self._forget_metrics(worker.process.pid)
+        if code in _FATAL_AT_START:
+            return code
+        pause = min(2.0**worker.failures - 1, _LONGEST_PAUSE_S)
+        worker.failures += 1
+        worker.due = now + pause
+        print(
+            f"electra: worker {worker.index} ended with code {code}; starting it again in {pause:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+
+    def _forget_metrics(self, pid: int) -> None:
+        for file in (self._shared / "metrics").glob(f"gauge_live*_{pid}.db"):
+            file.unlink(missing_ok=True)
+
+    def _stop(self) -> int:
+        self._stopping = True
+        settings = self._settings
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + settings.drain_delay_s + settings.shutdown_timeout_s + 5.0
+        for worker in self._workers:
+            try:
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        return 0 if all(worker.process.returncode == 0 for worker in self._workers) else EXIT_STARTUP
+
+
+def supervise(settings: Settings, listener: socket.socket, arguments: list[str]) -> int:
+    """Run ``settings.workers`` workers on ``listener``; ``arguments`` are the command line's.
+
+    Returns:
+        The exit code of the whole.
+    """
+    with tempfile.TemporaryDirectory(prefix="electra-") as name:
+        shared = Path(name)
+        (shared / "metrics").mkdir()
+        return Supervisor(settings, listener, arguments, shared).run()
