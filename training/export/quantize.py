@@ -79,7 +79,8 @@ def _quantize_table(graph: onnx.GraphProto, name: str) -> None:
     if name not in weights or weights[name].data_type != TensorProto.FLOAT:
         return
     table = numpy_helper.to_array(weights[name])
-    if table.ndim != 2 or len(table) < _TABLE_ROWS:
+    others = any(name in node.input and node.op_type != "Gather" for node in graph.node)
+    if table.ndim != 2 or len(table) < _TABLE_ROWS or others:
         return
     # A vocabulary head tied to the table is a Gemm that transposes it; the quantiser made that a product
     # with a transposed copy.
