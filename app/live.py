@@ -71,7 +71,7 @@ class LiveModels:
             self._tasks.append(asyncio.create_task(registry.watch(settings.watch_interval_s)))
         if self._changes:
             self._tasks.append(asyncio.create_task(self._changes.follow(self._apply)))
-        while not registry.ready:
+        while not registry.ready:  # noqa: ASYNC110 - what makes it ready is a file that somebody copies
             await asyncio.sleep(0.1)
 
     async def close(self) -> None:
@@ -84,6 +84,10 @@ class LiveModels:
             await self._scheduler.close()
         if self._registry:
             await self._registry.close()
+
+    @property
+    def ready(self) -> bool:
+        return self._registry is not None and self._registry.ready
 
     def get(self, name: str | None, task: Task) -> ServedModel:
         return self._served().get(name, task)

@@ -22,6 +22,10 @@ class ModelRepository(Protocol):
     async def close(self) -> None:
         """Stop watching and free every model; called when no request is in flight any more."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether at least one model can answer."""
+
     def get(self, name: str | None, task: Task) -> ServedModel:
         """The model of this name (``name`` or ``name@version``), or the default one of ``task``.
 

@@ -11,10 +11,8 @@ from app.api.service import service_of
 router = APIRouter(tags=["probes"])
 
 
-def _answer(request: Request, *, healthy: bool, unhealthy_status: int = 503) -> Response:
-    lifecycle = service_of(request).lifecycle
-    content = {"status": lifecycle.state.value, "reason": lifecycle.reason}
-    response = JsonResponse(content, 200 if healthy else unhealthy_status)
+def _answer(healthy: bool, status: str, reason: str) -> Response:
+    response = JsonResponse({"status": status, "reason": reason}, 200 if healthy else 503)
     response.headers["cache-control"] = "no-store"
     if not healthy:
         response.headers["retry-after"] = "1"
@@ -25,12 +23,17 @@ def _answer(request: Request, *, healthy: bool, unhealthy_status: int = 503) -> 
 @router.get("/v2/health/live", response_model=Health, operation_id="v2_live", summary="KServe: alive?")
 async def live(request: Request) -> Response:
     """200 unless the engine has died; also while models are loaded and while the service drains."""
-    return _answer(request, healthy=service_of(request).lifecycle.alive)
+    lifecycle = service_of(request).lifecycle
+    return _answer(lifecycle.alive, lifecycle.state.value, lifecycle.reason)
 
 
 @router.get("/readyz", response_model=Health, operation_id="readyz", summary="May it be sent work?")
 @router.get("/health", response_model=Health, operation_id="health", summary="The same, TEI's name")
 @router.get("/v2/health/ready", response_model=Health, operation_id="v2_ready", summary="KServe: ready?")
 async def ready(request: Request) -> Response:
-    """200 when models are loaded and the service is not stopping."""
-    return _answer(request, healthy=service_of(request).lifecycle.ready)
+    """200 when at least one model is served and the service is not stopping."""
+    service = service_of(request)
+    lifecycle = service.lifecycle
+    if lifecycle.ready and not service.models.ready:
+        return _answer(False, "starting", "no model is served")
+    return _answer(lifecycle.ready, lifecycle.state.value, lifecycle.reason)
