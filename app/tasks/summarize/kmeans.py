@@ -18,13 +18,14 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 STARTS = 8
-ITERATIONS = 50
+ITERATIONS = 30
 SEED = 20_003
-ONE_LEVEL = 1 << 18
+ONE_LEVEL = 1 << 17
 """Distances per iteration (points times clusters) up to which all clusters are sought at once."""
 _BLOCK_CELLS = 1 << 20
 _FEWEST_STARTS = 2
-_WORK = 1 << 24  # distances per iteration over all starts
+_WORK = 1 << 26  # multiplications per iteration over all starts
+_SETTLED = 1e-4  # an iteration that lowers the inertia by less than this share is the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ def _best_of(points: FloatArray, weights: FloatArray, clusters: int, starts: int
     """Labels of the start with the least inertia; fewer starts where each is costly."""
     if clusters == len(points):
         return np.arange(len(points), dtype=np.int64)
-    affordable = max(_FEWEST_STARTS, _WORK // (len(points) * clusters))
+    affordable = max(_FEWEST_STARTS, _WORK // (points.size * clusters))
     best: IntArray | None = None
     least = np.inf
     for start in range(min(starts, affordable)):
@@ -129,15 +130,15 @@ def _squared(points: FloatArray, norms: FloatArray, chosen: IntArray) -> FloatAr
 
 
 def _lloyd(points: FloatArray, weights: FloatArray, centres: FloatArray) -> tuple[IntArray, float]:
-    """Labels and weighted inertia once assignments no longer change (or after ``ITERATIONS``)."""
-    labels = np.full(len(points), -1, np.int64)
+    """Labels and weighted inertia once they have settled (or after ``ITERATIONS``)."""
+    inertia = np.inf
     for _ in range(ITERATIONS):
-        assigned, distances = nearest(points, centres)
-        _fill_empty(assigned, distances, len(centres))
-        if np.array_equal(assigned, labels):
-            break
-        labels = assigned
+        labels, distances = nearest(points, centres)
+        _fill_empty(labels, distances, len(centres))
         centres = _means(points, weights, labels, len(centres))
+        before, inertia = inertia, float(distances @ weights)
+        if inertia >= before * (1 - _SETTLED):
+            break
     offset = points - centres[labels]
     return labels, float((np.einsum("ij,ij->i", offset, offset) * weights).sum(dtype=np.float64))
 
@@ -172,7 +173,8 @@ def _two_levels(points: FloatArray, weights: FloatArray, clusters: int, starts: 
     first = 0
     for group, share in enumerate(_shares(sizes, clusters)):
         members = np.flatnonzero(groups == group)
-        labels[members] = first + _best_of(points[members], weights[members], share, starts, seed + group + 1)
+        own = _best_of(points[members], weights[members], share, _FEWEST_STARTS, seed + group + 1)
+        labels[members] = first + own
         first += share
     return labels
 
