@@ -25,7 +25,18 @@ from app.api.middleware.observe import Observe
 from app.api.models import ModelRepository, NoModels
 from app.api.openapi import install_openapi
 from app.api.ratelimit import RateLimiter
-from app.api.routes import classify, detect_replaced, health, info, metrics, models, predict, site, summarize
+from app.api.routes import (
+    classify,
+    detect_replaced,
+    health,
+    info,
+    metrics,
+    models,
+    predict,
+    site,
+    summarize,
+    tokenize,
+)
 from app.api.service import Service
 from app.live import LiveModels, threads_of
 from app.settings import Settings
@@ -109,7 +120,7 @@ def create_app(
         exception_handlers={HTTPException: _reraise},
     )
     app.state.service = service
-    for module in (classify, detect_replaced, summarize, predict, models, info, health, metrics):
+    for module in (classify, detect_replaced, summarize, predict, tokenize, models, info, health, metrics):
         app.include_router(module.router)
     site.install_site(app, page=settings.page, docs=settings.docs)
     install_openapi(app, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -54,9 +55,13 @@ class Service:
         return model
 
     def admit(
-        self, call: Call, texts: list[str], pair: list[str] | None = None, field: str = "input"
+        self,
+        call: Call,
+        texts: Sequence[str] | Sequence[Sequence[int]],
+        pair: Sequence[str] | None = None,
+        field: str = "input",
     ) -> None:
-        """Check how much is asked and note it for metrics and log.
+        """Check how much is asked and note it for metrics and log. Token ids count as a character each.
 
         Raises:
             ValidationFailed: no texts, too many, or too many characters.
@@ -77,7 +82,7 @@ class Service:
             )
         call.items, call.characters = len(texts), characters
         if limits.log_text:
-            call.text = texts[0][:_SHOWN_TEXT]
+            call.text = str(texts[0][:_SHOWN_TEXT])
 
 
 def service_of(request: Request) -> Service:

@@ -94,16 +94,66 @@ async def classify(
         ValidationFailed: a text is empty or malformed, the pairs do not match, or neither of a pair leaves
             room for the other.
     """
-    manifest = model.bundle.manifest
-    if manifest.task != "classify":
-        raise ValidationFailed("model", f"{model.name} has no classifier; name a classify model")
-    if top_k is not None and top_k < 1:
-        raise ValidationFailed("top_k", f"is {top_k}; ask for at least 1, or leave it out for all labels")
+    _check(model, top_k)
     if text_pair is not None and len(text_pair) != len(inputs):
         raise ValidationFailed(
             "text_pair", f"holds {len(text_pair)} texts for {len(inputs)} inputs; send one for each"
         )
     rows = await _rows(model.encoder, inputs, text_pair, truncate, context)
+    return await _classify(model, rows, context, function_to_apply, top_k)
+
+
+async def classify_ids(
+    model: ServedModel,
+    inputs: Sequence[Sequence[int]],
+    *,
+    context: RequestContext,
+    function_to_apply: FunctionToApply | None = None,
+    top_k: int | None = None,
+    truncate: bool = False,
+) -> list[Classification]:
+    """Classify token ids as a tokenizer endpoint gave them, special tokens included.
+
+    Ids have no sentences to cut at, so what is longer than the model is refused unless ``truncate`` cuts it.
+
+    Raises:
+        ValidationFailed: a row is empty, too long, or holds an id that the vocabulary lacks.
+    """
+    _check(model, top_k)
+    limit = model.bundle.manifest.max_tokens
+    rows = []
+    for index, ids in enumerate(inputs):
+        field = f"input.{index}" if len(inputs) > 1 else "input"
+        if not ids:
+            raise ValidationFailed(field, "is an empty list; send token ids", code="empty")
+        if not all(0 <= token < model.encoder.vocab_size for token in ids):
+            raise ValidationFailed(field, f"holds an id outside 0 to {model.encoder.vocab_size - 1}")
+        if len(ids) > limit and not truncate:
+            raise ValidationFailed(
+                field,
+                f"holds {len(ids)} ids, the model takes {limit}; send less, or set truncate",
+                code="too_long",
+            )
+        sequence = TokenSequence(np.array(ids[:limit], np.int64))
+        rows.append(_Rows([sequence], truncated=len(ids) > limit))
+    return await _classify(model, rows, context, function_to_apply, top_k)
+
+
+def _check(model: ServedModel, top_k: int | None) -> None:
+    if model.bundle.manifest.task != "classify":
+        raise ValidationFailed("model", f"{model.name} has no classifier; name a classify model")
+    if top_k is not None and top_k < 1:
+        raise ValidationFailed("top_k", f"is {top_k}; ask for at least 1, or leave it out for all labels")
+
+
+async def _classify(
+    model: ServedModel,
+    rows: Sequence[_Rows],
+    context: RequestContext,
+    function_to_apply: FunctionToApply | None,
+    top_k: int | None,
+) -> list[Classification]:
+    manifest = model.bundle.manifest
     outputs = await model.engine.infer([row for item in rows for row in item.sequences], context)
     chosen = function_to_apply or ("softmax" if manifest.problem_type == "single_label" else "sigmoid")
     answers = []

@@ -12,7 +12,7 @@ from app.api.schemas.classify import ClassifyRequest, ClassifyResponse
 from app.api.service import current
 from app.api.truncation import cut_text
 from app.errors import ValidationFailed
-from app.tasks.classify import Classification, classify
+from app.tasks.classify import Classification, classify, classify_ids
 from app.tasks.model import ServedModel
 
 router = APIRouter(route_class=JsonRoute, tags=["tasks"])
@@ -28,33 +28,59 @@ async def classify_endpoint(body: ClassifyRequest, request: Request) -> Response
     service, call = current(request)
     service.admit(call, body.input, body.text_pair)
     model = service.model_for(call, body.model, "classify")
-    inputs, cut = _cut(model, body)
+    truncate = bool(body.truncate) or body.truncate_prompt_tokens is not None
+    if body.token_ids is not None:
+        results = await classify_ids(
+            model,
+            _cut_ids(body, body.token_ids, model.bundle.manifest.max_tokens, truncate),
+            function_to_apply=body.function,
+            top_k=body.top_k,
+            context=call.context,
+        )
+        shortened = [
+            len(ids) > result.prompt_tokens for ids, result in zip(body.token_ids, results, strict=True)
+        ]
+        return envelope("classify", call, model, mark_cut(results, shortened))
+    inputs, cut = _cut(model, body, body.texts, truncate)
     results = await classify(
         model,
         inputs,
         text_pair=body.text_pair,
         function_to_apply=body.function,
         top_k=body.top_k,
-        truncate=bool(body.truncate) or body.truncate_prompt_tokens is not None,
+        truncate=truncate,
         context=call.context,
     )
     return envelope("classify", call, model, mark_cut(results, cut))
 
 
-def _cut(model: ServedModel, body: ClassifyRequest) -> tuple[list[str], list[bool]]:
+def _cut(
+    model: ServedModel, body: ClassifyRequest, texts: list[str], truncate: bool
+) -> tuple[list[str], list[bool]]:
     """Cut here what the task cannot: to a number of tokens, or on the left."""
     tokens, side = body.truncate_prompt_tokens, body.truncation_side or "right"
-    wanted = bool(body.truncate) or tokens is not None
-    if not wanted or (side == "right" and tokens in (None, -1)):
-        return body.input, [False] * len(body.input)
+    if not truncate or (side == "right" and tokens in (None, -1)):
+        return texts, [False] * len(texts)
     if body.text_pair is not None:
         raise ValidationFailed("truncation_side", "and truncate_prompt_tokens cannot be had for pairs")
-    several = len(body.input) > 1
     parts = [
-        cut_text(model, text, tokens, side, f"input.{index}" if several else "input")
-        for index, text in enumerate(body.input)
+        cut_text(model, text, tokens, side, f"input.{index}" if len(texts) > 1 else "input")
+        for index, text in enumerate(texts)
     ]
     return [text for text, _ in parts], [cut for _, cut in parts]
+
+
+def _cut_ids(body: ClassifyRequest, rows: list[list[int]], limit: int, truncate: bool) -> list[list[int]]:
+    """Cut rows of ids as vLLM does: plainly, special tokens or not."""
+    if body.text_pair is not None:
+        raise ValidationFailed("text_pair", "cannot go with token ids; send texts")
+    if not truncate:
+        return rows
+    tokens = body.truncate_prompt_tokens
+    keep = limit if tokens is None or tokens < 0 else min(tokens, limit)
+    if keep == 0:
+        raise ValidationFailed("truncate_prompt_tokens", "is 0; ask for at least 1")
+    return [row[-keep:] if body.truncation_side == "left" else row[:keep] for row in rows]
 
 
 def mark_cut(results: list[Classification], cut: list[bool]) -> list[Classification]:

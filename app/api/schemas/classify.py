@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from app.api.schemas.common import Envelope, TaskRequest, Texts
+from app.api.schemas.common import IDS_SCHEMA, TEXTS_SCHEMA, Envelope, TaskRequest, Texts, as_list
 
 FunctionToApply = Literal["softmax", "sigmoid", "none"]
 
 
+def _texts_or_ids(value: object) -> object:
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return [value]
+    return as_list(value)
+
+
+TextsOrIds = Annotated[
+    list[str] | list[list[int]],
+    BeforeValidator(_texts_or_ids),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *TEXTS_SCHEMA["anyOf"],
+                {"type": "array", "items": IDS_SCHEMA, "minItems": 1},
+                IDS_SCHEMA,
+            ]
+        }
+    ),
+]
+
+
 class ClassifyRequest(TaskRequest):
     """Texts to classify."""
+
+    input: TextsOrIds = Field(  # type: ignore[assignment]
+        validation_alias=AliasChoices("input", "inputs", "text"),
+        description="One text, or a list of them; or token ids with special tokens, as `POST /tokenize` "
+        "gives them. `inputs` and `text` are read as the same field.",
+        examples=["我喜欢吃苹果。"],
+    )
 
     text_pair: Texts | None = Field(
         None, description="The second text of each pair, as many as `input`, for models trained on pairs."
@@ -40,6 +68,17 @@ class ClassifyRequest(TaskRequest):
         None, description="Taken for compatibility with vLLM; special tokens are always added."
     )
     priority: int | None = Field(None, description="Taken for compatibility with vLLM; not used.")
+
+    @property
+    def texts(self) -> list[str]:
+        """The inputs as texts; empty when they are token ids."""
+        return [item for item in self.input if isinstance(item, str)]
+
+    @property
+    def token_ids(self) -> list[list[int]] | None:
+        """The inputs as token ids; None when they are texts."""
+        rows = [item for item in self.input if not isinstance(item, str)]
+        return rows or None
 
     @property
     def function(self) -> FunctionToApply | None:

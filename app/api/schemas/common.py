@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+TEXTS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+    ]
+}
+IDS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 
-def _as_list(value: object) -> object:
+
+def as_list(value: object) -> object:
+    """A single text as a list of one."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
@@ -16,18 +25,7 @@ def _as_list(value: object) -> object:
     return value
 
 
-Texts = Annotated[
-    list[str],
-    BeforeValidator(_as_list),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-            ]
-        }
-    ),
-]
+Texts = Annotated[list[str], BeforeValidator(as_list), WithJsonSchema(TEXTS_SCHEMA)]
 """One text or a list of texts; always a list once it has been read."""
 
 
