@@ -130,6 +130,7 @@ class Loader:
             session,
             measured.batch_tokens,
             measured.seconds_per_token,
+            measured.overhead_tokens,
             batch_positions=max(1, POSITION_VALUES // manifest.vocab_size),
         )
 

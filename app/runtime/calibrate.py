@@ -21,6 +21,9 @@ ROW_TOKENS = 64
 START_BUDGET = 512
 WORTHWHILE = 1.04
 """Twice the batch must gain this much in tokens per second, else the smaller one is kept."""
+REPEATS = 2
+MOST_OVERHEAD = 1 / 8
+"""Of the budget: a disturbed measurement must not make padding look free."""
 LARGEST_BUDGET = {"onnxruntime": 2048, "openvino": 8192, "cuda": 32768}
 DEFAULT_BUDGET = {"onnxruntime": 1024, "openvino": 2048, "cuda": 16384}
 
@@ -32,10 +35,12 @@ class Calibration:
     Attributes:
         batch_tokens: padded tokens that one batch should hold.
         seconds_per_token: of a batch of that size.
+        overhead_tokens: fixed cost of a batch, in tokens at that speed.
     """
 
     batch_tokens: int
     seconds_per_token: float
+    overhead_tokens: float
 
 
 def calibrate(
@@ -57,21 +62,28 @@ def calibrate(
     """
     started = clock()
     session.run(sample_rows(shape, 1))
+    alone = _seconds_per_token(session, shape, ROW_TOKENS, clock)
+
+    def result(budget: int, speed: float) -> Calibration:
+        row = min(ROW_TOKENS, shape.max_tokens)
+        overhead = row * (alone / speed - 1)
+        return Calibration(budget, speed, min(max(overhead, 0.0), MOST_OVERHEAD * budget))
+
     if batch_tokens is not None:
-        return Calibration(batch_tokens, _seconds_per_token(session, shape, batch_tokens, clock))
+        return result(batch_tokens, _seconds_per_token(session, shape, batch_tokens, clock))
     budget = START_BUDGET
     speed = _seconds_per_token(session, shape, budget, clock)
     largest = LARGEST_BUDGET.get(session.backend, LARGEST_BUDGET["onnxruntime"])
     while budget < largest:
-        estimate = 2 * budget * speed
-        if clock() - started + 2 * estimate > seconds:
+        estimate = REPEATS * 2 * budget * speed
+        if clock() - started + estimate > seconds:
             default = DEFAULT_BUDGET.get(session.backend, DEFAULT_BUDGET["onnxruntime"])
-            return Calibration(max(budget, default), speed)
+            return result(max(budget, default), speed)
         larger = _seconds_per_token(session, shape, 2 * budget, clock)
         if larger * WORTHWHILE > speed:
             break
         budget, speed = 2 * budget, larger
-    return Calibration(budget, speed)
+    return result(budget, speed)
 
 
 def race(
@@ -107,7 +119,7 @@ def sample_rows(shape: GraphShape, count: int, tokens: int = ROW_TOKENS) -> list
 def _seconds_per_token(session: Session, shape: GraphShape, budget: int, clock: Callable[[], float]) -> float:
     rows = sample_rows(shape, max(1, budget // min(ROW_TOKENS, shape.max_tokens)))
     best = float("inf")
-    for _ in range(2):
+    for _ in range(REPEATS):
         started = clock()
         session.run(rows)
         best = min(best, clock() - started)

@@ -23,12 +23,14 @@ class Load:
 
     Attributes:
         now: seconds, on the scheduler's clock.
+        turn: the same moment on the fair clock.
         limit: tokens that may wait or run at once.
         pending_tokens: that do.
         engaged_seconds: what the engine needs for the batches that it runs or holds ready.
     """
 
     now: float
+    turn: float
     limit: int
     pending_tokens: int
     engaged_seconds: float
@@ -70,7 +72,7 @@ def admit(load: Load, queue: BatchQueue, lane: Lane, tokens: int, deadline: floa
             "ask for less at a time"
         )
     # Rows whose turn comes later do not stand in the way: count again, exactly.
-    wait = load.engaged_seconds + queue.seconds_before(load.now + own)
+    wait = load.engaged_seconds + queue.seconds_before(load.turn + own)
     if wait + own <= left:
         return wait
     raise QueueFull(
@@ -80,13 +82,22 @@ def admit(load: Load, queue: BatchQueue, lane: Lane, tokens: int, deadline: floa
 
 
 def enqueue(
-    lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext, now: float, patience: float
+    lane: Lane,
+    sequences: Sequence[TokenSequence],
+    context: RequestContext,
+    load: Load,
+    wait: float,
+    age_limit: float,
 ) -> Call:
-    """The rows of an admitted request, each with its turn; due when passed over for ``patience`` seconds."""
+    """The rows of a request that was admitted with a predicted ``wait``, each with its turn.
+
+    A row is due when it has waited twice as long as predicted, and longer than ``age_limit``.
+    """
     call = Call(context, results=[None] * len(sequences), remaining=len(sequences))
-    turn = now
+    before = 0.0
     for index, sequence in enumerate(sequences):
         size = len(sequence)
-        call.entries.append(Entry(call, lane, index, sequence, size, now, turn, turn + patience))
-        turn += size * lane.seconds_per_token
+        due = load.now + max(age_limit, 2 * (wait + before))
+        call.entries.append(Entry(call, lane, index, sequence, size, load.now, load.turn + before, due))
+        before += size * lane.seconds_per_token
     return call

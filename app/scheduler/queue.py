@@ -1,13 +1,14 @@
 """Which rows wait, and which of them make the next batch: all batching policy, none of the waiting.
 
-Order. Every row has a ``turn``: the moment at which it would have been served had its request been alone.
-For the first row of a request that is its arrival; each further row comes later by the time that the rows
-before it take. Rows are served around the one with the earliest turn, so a document of 500 windows fills
-the engine when it is idle, and a single sentence that arrives meanwhile goes ahead of the windows whose
-turn has not come.
+Order. Every row has a ``turn`` on the fair clock (see ``fair_clock``). For the first row of a request that
+is its arrival; each further row comes later by the time that the rows before it take. Rows are served around
+the one with the earliest turn, so a document of 500 windows fills the engine when it is idle, and a single
+sentence that arrives meanwhile goes ahead of the windows whose turn has not come.
 
 Grouping. A batch always holds the row with the earliest turn. Around it stand, out of the rows that wait
-next (a look-ahead of a few batches), those of similar length which use the budget of padded tokens best.
+next (a look-ahead of a few batches), those of similar length with which a padded token does most work. A row
+that would be mostly padding beside its neighbours waits for better company, unless the batch is so small that
+its fixed cost weighs more.
 
 Age. What was passed over for longer than the age limit, and twice as long as was predicted when it came, is
 served in order of turn, whatever the padding costs.
@@ -24,8 +25,6 @@ from app.runtime.batch import Outputs, Session, TokenSequence
 from app.scheduler.engine import RequestContext
 
 LOOKAHEAD_BATCHES = 8
-OVERHEAD_SHARE = 1 / 20
-"""Fixed cost of a batch, in budgets: makes a fuller batch worth a little padding."""
 DECAY = 0.9
 """Weight of the past in a lane's measured speed, per batch."""
 
@@ -40,6 +39,7 @@ class Lane:
         session: that computes it.
         batch_tokens: budget of padded tokens; a single longer row still runs, alone.
         seconds_per_token: measured, of real tokens in whole batches.
+        overhead_tokens: fixed cost of a batch, in tokens: makes a fuller batch worth some padding.
         batch_positions: most masked positions in a batch: each costs a row of the vocabulary's width.
         waiting: rows in the queue, among them some that were discarded and not yet swept out.
         waiting_rows: those that still want an answer.
@@ -51,6 +51,7 @@ class Lane:
     session: Session
     batch_tokens: int
     seconds_per_token: float
+    overhead_tokens: float = 32.0
     batch_positions: int = 256
     waiting: list[Entry] = field(default_factory=list)
     waiting_rows: int = 0
@@ -210,29 +211,37 @@ class BatchQueue:
         if oldest.due <= now:
             chosen = _in_turn(lane, now)
         else:
-            chosen = around(oldest, _lookahead(lane), lane.batch_tokens)
+            chosen = around(oldest, _lookahead(lane), lane.batch_tokens, lane.overhead_tokens)
         return _within_positions(chosen, oldest, lane.batch_positions)
 
 
-def around(oldest: Entry, candidates: list[Entry], budget: int) -> list[Entry]:
-    """``oldest`` and those candidates of similar length that use ``budget`` padded tokens best.
+def around(oldest: Entry, candidates: list[Entry], budget: int, overhead: float) -> list[Entry]:
+    """``oldest`` and those candidates of similar length with which the engine does most per second.
 
-    In order of length, every run of rows that holds ``oldest`` and ends at some longest row is weighed by its
-    real tokens over what it costs: padded tokens and the fixed cost of a batch.
+    In order of length a batch is a run of rows that holds ``oldest``. For each longest row that still leaves
+    room for it, shorter rows join from ``oldest`` downwards while that raises the batch's yield: real tokens
+    over padded ones and the ``overhead`` of a batch. The best yield wins.
     """
     rows = sorted(candidates, key=_tokens)
     here = rows.index(oldest)
     totals = [0, *itertools.accumulate(entry.tokens for entry in rows)]
-    overhead = budget * OVERHEAD_SHARE
     best, first, last = 0.0, here, here
     for end in range(here, len(rows)):
         width = rows[end].tokens
-        start = max(0, end + 1 - max(1, budget // width))
-        if start > here:
+        room = max(1, budget // width)
+        count = end + 1 - here
+        if count > room:
             break
-        score = (totals[end + 1] - totals[start]) / ((end + 1 - start) * width + overhead)
-        if score > best:
-            best, first, last = score, start, end
+        start, real = here, totals[end + 1] - totals[here]
+        while start and count < room:
+            shorter = rows[start - 1].tokens
+            # Its own yield, shorter / width, must beat that of the batch without it.
+            if shorter * (count * width + overhead) < real * width:
+                break
+            start, real, count = start - 1, real + shorter, count + 1
+        gain = real / (count * width + overhead)
+        if gain >= best:
+            best, first, last = gain, start, end
     return rows[first : last + 1]
 
 

@@ -16,6 +16,7 @@ from app.runtime.batch import Outputs, TokenSequence
 from app.scheduler.admission import Load, admit, check_lengths, enqueue
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
+from app.scheduler.fair_clock import FairClock
 from app.scheduler.observer import Counts, Observer
 from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
 from app.scheduler.worker import InferenceThread, Report, Worker
@@ -59,6 +60,7 @@ class Scheduler:
         self._on_dead = on_dead
         self._clock = clock
         self._queue = BatchQueue()
+        self._turns = FairClock(clock())
         self._calls: dict[Call, asyncio.Future[list[Outputs]]] = {}
         self._running: list[Batch] = []
         self._planned: asyncio.Handle | None = None
@@ -135,8 +137,9 @@ class Scheduler:
         if self.state == "closed":
             raise NotReady(_STOPPING)
         check_lengths(lane, sequences)
+        load = self._load()
         try:
-            wait = admit(self._load(), self._queue, lane, sum(map(len, sequences)), context.deadline)
+            wait = admit(load, self._queue, lane, sum(map(len, sequences)), context.deadline)
         except QueueFull:
             self.counts.refused_full += 1
             raise
@@ -144,12 +147,14 @@ class Scheduler:
             self.counts.refused_deadline += 1
             raise
         self.counts.admitted += 1
-        call = enqueue(lane, sequences, context, self._clock(), max(self._age_limit, 2 * wait))
+        call = enqueue(lane, sequences, context, load, wait, self._age_limit)
         self._queue.add(call.entries)
         return call
 
     def _load(self) -> Load:
-        return Load(self._clock(), self._limit, self.pending_tokens, self._engaged_seconds())
+        now = self._clock()
+        turn = self._turns.read(now, len(self._calls))
+        return Load(now, turn, self._limit, self.pending_tokens, self._engaged_seconds())
 
     # ---- batches
 
@@ -236,8 +241,10 @@ class Scheduler:
 
     def _forget(self, call: Call) -> None:
         """The caller has its answer or is gone; rows that have not started must not cost anything."""
-        if self._calls.pop(call, None) is None:
+        if call not in self._calls:
             return
+        self._turns.read(self._clock(), len(self._calls))
+        del self._calls[call]
         if call.remaining:
             self._drop(call)
             self._tell_queue(call.entries[0].lane)

@@ -1,0 +1,164 @@
+"""An event loop on which time is a number, and a worker that needs as long for a batch as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from app.runtime.batch import TokenSequence, padded_tokens
+from app.scheduler.engine import RequestContext
+from app.scheduler.queue import Batch, Lane
+from app.scheduler.scheduler import Scheduler
+from app.scheduler.worker import Report, run_batch
+
+T = TypeVar("T")
+POISON = 666
+END_OF_TIME = 1e6
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """Instead of waiting for the next timer it sets the clock forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        select = self._selector.select
+
+        def jump(timeout: float | None) -> list[Any]:
+            events = select(0)
+            if not events and timeout != 0:
+                if timeout is None or self.now > END_OF_TIME:
+                    raise RuntimeError("nothing will ever happen again: somebody waits for ever")
+                self.now += timeout
+            return events
+
+        self._selector.select = jump
+
+    def time(self) -> float:
+        return self.now
+
+
+def simulate(story: Callable[[], Awaitable[T]]) -> T:
+    """Run ``story`` in simulated time."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(story())
+
+
+class EchoSession:
+    """A session whose ``logits`` are the row's own ids, so that no answer can be mistaken for another's."""
+
+    backend = "echo"
+    precision = "fp32"
+
+    def __init__(self, max_tokens: int = 512) -> None:
+        self.max_tokens = max_tokens
+        self.batches: list[list[int]] = []
+        self.closed = False
+
+    def run(self, sequences: list[TokenSequence]) -> list[dict[str, Any]]:
+        self.batches.append([len(sequence) for sequence in sequences])
+        if any(POISON in sequence.input_ids for sequence in sequences):
+            raise ValueError("poisoned row")
+        return [{"logits": sequence.input_ids.copy()} for sequence in sequences]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class SimulatedWorker:
+    """Computes at once, reports ``cost(batch)`` seconds later; treats its slot as the thread does."""
+
+    def __init__(
+        self, on_report: Callable[[Report], None], cost: Callable[[Batch], float], clock: Callable[[], float]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_report = on_report
+        self._cost = cost
+        self._clock = clock
+        self._slot: Batch | None = None
+        self._busy = False
+        self.sick: str | None = None
+        self.batches: list[Batch] = []
+        self.busy_seconds = 0.0
+
+    def offer(self, batch: Batch) -> None:
+        assert self._slot is None, "the slot was taken"
+        self._slot = batch
+        self._loop.call_soon(self._start)
+
+    def retract(self) -> Batch | None:
+        batch, self._slot = self._slot, None
+        return batch
+
+    def staged(self) -> Batch | None:
+        return self._slot
+
+    def trouble(self) -> str | None:
+        return self.sick
+
+    def stop(self) -> None:
+        self._slot = None
+
+    def _start(self) -> None:
+        if self._busy or self._slot is None or self.sick:
+            return
+        batch, self._slot = self._slot, None
+        self._busy = True
+        self.batches.append(batch)
+        started = self._clock()
+        report = run_batch(batch, self._clock)
+        seconds = self._cost(batch) if report.results else 0.0
+        self.busy_seconds += seconds
+        self._loop.call_later(seconds, self._finish, report, started)
+
+    def _finish(self, report: Report, started: float) -> None:
+        self._busy = False
+        if self.sick:
+            return
+        self._start()
+        self._on_report(dataclasses.replace(report, started=started, finished=self._clock()))
+
+
+class Bench:
+    """A scheduler in simulated time with one lane."""
+
+    def __init__(
+        self,
+        *,
+        budget: int = 1024,
+        per_token: float = 1e-4,
+        overhead: float = 2e-3,
+        session: EchoSession | None = None,
+        **options: Any,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.session = session or EchoSession()
+
+        def cost(batch: Batch) -> float:
+            return overhead + per_token * batch.padded_tokens
+
+        def worker(on_report: Any, on_death: Any, clock: Any) -> SimulatedWorker:
+            self.worker = SimulatedWorker(on_report, cost, clock)
+            return self.worker
+
+        self.scheduler = Scheduler(clock=loop.time, worker=worker, **options)
+        self.lane = Lane("toy", "model", self.session, budget, per_token, overhead / per_token)
+
+    async def infer(self, *lengths: int, deadline: float | None = None, first: int = 1000) -> list[Any]:
+        rows = [row(length, first + index) for index, length in enumerate(lengths)]
+        return await self.scheduler.infer(self.lane, rows, RequestContext(deadline=deadline))
+
+
+def row(length: int, mark: int = 1) -> TokenSequence:
+    """A row of ``length`` tokens that all equal ``mark``."""
+    return TokenSequence(np.full(length, mark, np.int64))
+
+
+def within_budget(batch: Batch) -> bool:
+    """The budget holds, or the row stands alone."""
+    rows = [entry.sequence for entry in batch.entries]
+    return len(rows) == 1 or padded_tokens(rows) <= batch.lane.batch_tokens

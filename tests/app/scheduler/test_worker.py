@@ -1,0 +1,150 @@
+"""The real inference thread: its slot, its faults, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from app.runtime.batch import TokenSequence
+from app.scheduler.engine import RequestContext
+from app.scheduler.errors import EngineDead
+from app.scheduler.queue import Lane
+from app.scheduler.scheduler import Scheduler
+from tests.app.scheduler.simulation import EchoSession, row
+
+
+class Gate(EchoSession):
+    """Blocks each batch until it is let through; can be told to end its thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.threads: set[str] = set()
+        self.end: BaseException | None = None
+
+    def run(self, sequences: list[TokenSequence]) -> list[dict[str, np.ndarray]]:
+        self.threads.add(threading.current_thread().name)
+        self.entered.set()
+        assert self.open.wait(10)
+        if self.end is not None:
+            raise self.end
+        return super().run(sequences)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("never came true")
+
+
+def test_one_thread_answers_many_clients() -> None:
+    async def story() -> None:
+        gate = Gate()
+        gate.open.set()
+        scheduler = Scheduler()
+        lane = Lane("toy", "model", gate, 256, 1e-5)
+
+        async def client(number: int) -> None:
+            for turn in range(20):
+                mark = 10_000 + number * 100 + turn
+                answer = await scheduler.infer(lane, [row(1 + (mark * 7) % 90, mark)], RequestContext())
+                assert (answer[0]["logits"] == mark).all()
+
+        await asyncio.gather(*(client(number) for number in range(16)))
+        assert gate.threads == {"inference"}
+        assert scheduler.counts.rows == 320
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+def test_the_slot_is_planned_anew_until_the_thread_takes_it() -> None:
+    async def story() -> None:
+        gate = Gate()
+        scheduler = Scheduler()
+        lane = Lane("toy", "model", gate, 1024, 1e-5)
+
+        def ask(tokens: int) -> asyncio.Task[object]:
+            return asyncio.create_task(scheduler.infer(lane, [row(tokens)], RequestContext()))
+
+        tasks = [ask(10)]
+        await until(gate.entered.is_set)
+        for tokens in (20, 21, 22, 23):
+            tasks.append(ask(tokens))
+            await asyncio.sleep(0.005)
+        tasks[2].cancel()
+        await asyncio.sleep(0.005)
+        gate.open.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert gate.batches[0] == [10]
+        assert sorted(gate.batches[1]) == [20, 22, 23]
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_fails_all_who_wait_at_once() -> None:
+    async def story() -> None:
+        gate, causes = Gate(), []
+        gate.end = SystemExit("no more")
+        scheduler = Scheduler(on_dead=causes.append)
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        tasks = [
+            asyncio.create_task(scheduler.infer(lane, [row(40, mark)], RequestContext())) for mark in range(5)
+        ]
+        await until(gate.entered.is_set)
+        began = time.monotonic()
+        gate.open.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert time.monotonic() - began < 1.0
+        assert all(isinstance(answer, EngineDead) for answer in answers)
+        assert "SystemExit: no more" in causes[0]
+        assert len(causes) == 1
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+def test_a_hung_batch_is_noticed() -> None:
+    from app.scheduler.worker import InferenceThread
+
+    async def story() -> None:
+        gate, causes = Gate(), []
+        loop = asyncio.get_running_loop()
+        scheduler = Scheduler(
+            on_dead=causes.append,
+            worker=lambda report, death, clock: InferenceThread(loop, report, death, clock, stall_limit=0.2),
+        )
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        with pytest.raises(EngineDead):
+            await scheduler.infer(lane, [row(40)], RequestContext())
+        assert "running for more than" in causes[0]
+        gate.open.set()
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+def test_close_lets_the_running_batch_end() -> None:
+    async def story() -> None:
+        gate = Gate()
+        scheduler = Scheduler()
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        task = asyncio.create_task(scheduler.infer(lane, [row(40)], RequestContext()))
+        await until(gate.entered.is_set)
+        asyncio.get_running_loop().call_later(0.05, gate.open.set)
+        await scheduler.drain()
+        assert len(await task) == 1
+        await scheduler.close()
+        assert not any(thread.name == "inference" for thread in threading.enumerate())
+
+    asyncio.run(story())
