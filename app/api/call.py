@@ -26,7 +26,7 @@ class Call:
     Attributes:
         request_id: the client's ``X-Request-ID`` when it is a plain one, else a new one.
         path: without the prefix of a reverse proxy.
-        route: the path as documented (``/v1/models/{name}``), so that metrics have few labels.
+        route: the path as documented (``/v1/models/{name}``), once the router has chosen it.
         started: ``time.perf_counter()`` at arrival, in seconds.
         context: what follows the call into the scheduler.
         body: the whole body, once it has been read.

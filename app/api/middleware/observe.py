@@ -66,6 +66,8 @@ class Observe:
             _log.error("unhandled error", exc_info=error, extra={"fields": {"request_id": call.request_id}})
             await self._refuse(call, ServiceError("something went wrong on our side"), answer)
         finally:
+            # As documented (/v1/models/{name}), so that metrics have few labels whatever clients ask for.
+            call.route = getattr(scope.get("route"), "path_format", "other")
             self._report(call, span)
 
     def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
