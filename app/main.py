@@ -83,8 +83,8 @@ def create_app(
         SettingsError: a key file cannot be read, or tracing is wanted and not installed.
     """
     version = service_version()
-    lifecycle = Lifecycle()
     counts = Metrics(version) if settings.metrics else None
+    lifecycle = Lifecycle(counts.ready if counts else None)
     tracer = make_tracer(settings.otel_endpoint, settings.otel_service_name, version)
     admin = KeyRing(
         [settings.admin_key.get_secret_value()] if settings.admin_key else [], settings.admin_key_file

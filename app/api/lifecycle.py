@@ -23,11 +23,14 @@ class Lifecycle:
     ``reason`` is one line for people: why the service is not ready. ``was_ready``: whether it ever was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[bool], None] | None = None) -> None:
+        """``watch`` is told whether the service is ready, now and at every change."""
+        self._watch = watch
         self.state = State.STARTING
         self.reason = "models are being loaded"
         self.was_ready = False
         self._listeners: list[Callable[[str], None]] = []
+        self._tell()
 
     @property
     def ready(self) -> bool:
@@ -45,17 +48,20 @@ class Lifecycle:
         """Models are loaded. A service that is already stopping stays so."""
         if self.state is State.STARTING:
             self.state, self.reason, self.was_ready = State.READY, "", True
+            self._tell()
 
     def to_draining(self) -> None:
         """Stop being ready; what was accepted is still answered."""
         if self.state is not State.DEAD:
             self.state, self.reason = State.DRAINING, "the service is stopping"
+            self._tell()
 
     def to_dead(self, reason: str) -> None:
         """The process cannot serve any more; the listeners end it with a non-zero exit code."""
         if self.state is State.DEAD:
             return
         self.state, self.reason = State.DEAD, reason
+        self._tell()
         for listener in self._listeners:
             listener(reason)
 
@@ -78,3 +84,7 @@ class Lifecycle:
             raise NotReady(self.reason, retry_after_s=1.0)
         if self.state is State.DEAD:
             raise EngineDead(self.reason)
+
+    def _tell(self) -> None:
+        if self._watch:
+            self._watch(self.ready)
