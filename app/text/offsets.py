@@ -31,11 +31,11 @@ def lone_surrogate(text: str) -> int | None:
     return None
 
 
-def graphemes(text: str) -> list[tuple[int, int]]:
-    """Start and end of every grapheme cluster, in order; together they tile ``text``."""
+def grapheme_starts(text: str) -> IntArray:
+    """Where each grapheme cluster starts, int64 ``[clusters]``."""
     if _MAY_JOIN.search(text) is None:
-        return [(index, index + 1) for index in range(len(text))]
-    return [match.span() for match in _CLUSTER.finditer(text)]
+        return np.arange(len(text), dtype=np.int64)
+    return np.fromiter((match.start() for match in _CLUSTER.finditer(text)), np.int64)
 
 
 def extend_to_graphemes(text: str, offsets: IntArray) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from app.tasks.detect.units import FlaggedSpan
 from app.tasks.inputs import Prepared
 from app.text.offsets import IntArray
-from app.text.windows import distance_to_cut
 
 LONGEST_SPAN = 8
 """Tokens beyond which a span gets no suggestions: with so much masked the generator only guesses."""
@@ -45,22 +45,18 @@ class Place:
 
 def find_place(text_index: int, item: Prepared, span: FlaggedSpan) -> Place | None:
     """The place of ``span``; None where it is too long, cuts a token, or no window holds it whole."""
+    first, last = span.tokens[0], span.tokens[-1]
     tokens = np.array(span.tokens, np.int64)
     offsets = item.encoded.offsets[tokens]
     if len(tokens) > LONGEST_SPAN or offsets[:, 0].min() < span.start or offsets[:, 1].max() > span.end:
         return None
     # Every token between the first and the last belongs to the span, or the repaired text could not be put
     # together.
-    if tokens[-1] - tokens[0] != len(tokens) - 1:
+    if last - first != len(tokens) - 1:
         return None
-    holding = [
-        (int(distance_to_cut(window, len(item.encoded))[tokens - window.start].min()), -index)
-        for index, window in enumerate(item.windows)
-        if window.start <= tokens[0] and tokens[-1] < window.end
-    ]
-    if not holding:
+    index = _most_central(item, first, last)
+    if index is None:
         return None
-    index = -max(holding)[1]
     window = item.windows[index]
     gaps, reached = [], span.start
     for start, end in offsets.tolist():
@@ -75,3 +71,19 @@ def find_place(text_index: int, item: Prepared, span: FlaggedSpan) -> Place | No
         text=item.text[span.start : span.end],
         score=span.score,
     )
+
+
+def _most_central(item: Prepared, first: int, last: int) -> int | None:
+    """The window in which tokens ``first`` to ``last`` stand furthest from a cut, the earliest of equals."""
+    best: tuple[int, int] | None = None
+    total = len(item.encoded)
+    index = bisect_right(item.windows, first, key=lambda window: window.start) - 1
+    # Both ends of the windows ascend: those that hold the span are neighbours.
+    while index >= 0 and last < item.windows[index].end:
+        window = item.windows[index]
+        before = first - window.start if window.start > 0 else total
+        after = window.end - 1 - last if window.end < total else total
+        if best is None or min(before, after) >= best[0]:
+            best = (min(before, after), index)
+        index -= 1
+    return None if best is None else best[1]

@@ -10,20 +10,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.tasks.detect.calibration import replaced_probabilities, temperature_of
+from app.tasks.detect.grouping import group_tokens
 from app.tasks.detect.options import DetectOptions, check_options, protected_ranges
 from app.tasks.detect.places import Place, find_place
 from app.tasks.detect.results import Detection, ReplacedSpan, ReplacedToken, Suggestion
 from app.tasks.detect.suggest import suggest
-from app.tasks.detect.units import FlaggedSpan, Unit, document_score, flagged_spans, is_flagged, make_units
+from app.tasks.detect.units import (
+    FlaggedSpan,
+    Units,
+    document_score,
+    exempt_ranges,
+    flagged_spans,
+    score_units,
+)
 from app.tasks.inputs import Prepared, off_loop, prepare_texts
 from app.tasks.model import ServedModel
 from app.text.offsets import Utf16Positions
 from app.text.scripts import mark_classes
 from app.text.windows import merge_centre
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +42,8 @@ class _Reading:
     """One text as the discriminator sees it."""
 
     prepared: Prepared
-    units: list[Unit]
+    units: Units
+    flagged: BoolArray
     spans: list[FlaggedSpan]
     score: float
 
@@ -60,7 +72,7 @@ async def detect_replaced(
     readings = await off_loop(characters, _read_all, prepared, outputs, temperature, threshold, options)
     suggestions: list[list[Suggestion]] = [[] for reading in readings for _ in reading.spans]
     if options.suggestions:
-        places = _places(readings)
+        places = await off_loop(characters, _places, readings)
         found = await suggest(model, list(places.values()), options.suggestions, context)
         for index, repairs in zip(places, found, strict=True):
             suggestions[index] = repairs
@@ -96,9 +108,12 @@ def _read(
     protected = np.zeros(len(item.text), bool)
     for start, end in protected_ranges(item.text, options):
         protected[start:end] = True
-    units = make_units(item.text, encoded, probabilities, options.granularity, ignored, protected)
-    spans = flagged_spans(item.text, units, threshold, flag_unknown=options.flag_unknown)
-    return _Reading(item, units, spans, document_score(encoded, probabilities, ignored, protected))
+    grouping = group_tokens(item.text, encoded, options.granularity)
+    exempt = exempt_ranges(grouping.offsets, ignored, protected)
+    units = score_units(grouping, encoded, probabilities, exempt)
+    flagged = units.flagged(threshold, flag_unknown=options.flag_unknown)
+    spans = flagged_spans(item.text, units, flagged)
+    return _Reading(item, units, flagged, spans, document_score(encoded, probabilities, ignored, protected))
 
 
 def _places(readings: Sequence[_Reading]) -> dict[int, Place]:
@@ -136,20 +151,16 @@ def _answer(
     text = reading.prepared.text
     convert = Utf16Positions(text).from_code_point if options.offset_unit == "utf16" else int
     windows = reading.prepared.windows
+    units = reading.units
+    columns = (units.grouping.offsets, units.scores, reading.flagged, units.unknown, units.ignored)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return Detection(
         index=index,
         tokens=[
             ReplacedToken(
-                index=position,
-                word=text[unit.start : unit.end],
-                start=convert(unit.start),
-                end=convert(unit.end),
-                score=unit.score,
-                replaced=is_flagged(unit, threshold, flag_unknown=options.flag_unknown),
-                unknown=unit.unknown,
-                ignored=unit.ignored,
+                position, text[start:end], convert(start), convert(end), score, replaced, unknown, ignored
             )
-            for position, unit in enumerate(reading.units)
+            for position, ((start, end), score, replaced, unknown, ignored) in enumerate(rows)
         ],
         spans=[
             ReplacedSpan(

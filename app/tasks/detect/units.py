@@ -1,51 +1,50 @@
-"""From probabilities of tokens to what a reader sees: tokens, characters or words, and flagged spans."""
+"""From probabilities of tokens to what a reader sees: scored units of the text, and flagged spans."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from app.tasks.detect.options import Granularity
+from app.tasks.detect.grouping import Grouping
 from app.text.encoder import Encoded
-from app.text.offsets import IntArray, graphemes
+from app.text.offsets import IntArray
 from app.text.scripts import script_of
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 
-_Range = tuple[int, int, tuple[int, ...], bool]
-"""Start, end, tokens, and whether it continues a word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One token, character or word.
+@dataclass(frozen=True, slots=True, eq=False)
+class Units:
+    """The tokens, characters or words of a text with what is known of each.
 
     Attributes:
-        start, end: code points.
-        tokens: indices of the tokens it is made of or lies in, ascending.
-        score: the greatest probability of its known tokens (of all, where none is known).
-        unknown: none of its tokens is in the vocabulary.
-        ignored: never to be flagged.
-        continues: it belongs to the same word as the unit before it.
+        grouping: where they stand and what they are made of.
+        scores: float64 ``[units]``, the greatest probability of each unit's known tokens (of all, where
+            none is known).
+        unknown: bool ``[units]``, none of its tokens is in the vocabulary.
+        ignored: bool ``[units]``, never to be flagged.
     """
 
-    start: int
-    end: int
-    tokens: tuple[int, ...]
-    score: float
-    unknown: bool
-    ignored: bool
-    continues: bool
+    grouping: Grouping
+    scores: FloatArray
+    unknown: BoolArray
+    ignored: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.grouping)
+
+    def flagged(self, threshold: float, *, flag_unknown: bool) -> BoolArray:
+        """bool ``[units]``: which count as replaced at ``threshold``."""
+        flagged = (self.scores >= threshold) & ~self.ignored
+        return flagged if flag_unknown else flagged & ~self.unknown
 
 
 @dataclass(frozen=True, slots=True)
 class FlaggedSpan:
-    """Touching flagged units of one script, code points ``start`` to ``end``, with the tokens beneath."""
+    """Touching flagged units of one script or word: code points ``start`` to ``end``, and their tokens."""
 
     start: int
     end: int
@@ -53,70 +52,56 @@ class FlaggedSpan:
     tokens: tuple[int, ...]
 
 
-def make_units(
-    text: str,
-    encoded: Encoded,
-    probabilities: FloatArray,
-    granularity: Granularity,
-    ignored: BoolArray,
-    protected: BoolArray,
-) -> list[Unit]:
-    """The units of ``text`` in order.
+def score_units(grouping: Grouping, encoded: Encoded, probabilities: FloatArray, ignored: BoolArray) -> Units:
+    """Score each unit of ``grouping`` by its most suspect known token.
 
     Args:
-        text: as sent.
-        encoded: its tokens.
+        grouping: of the tokens of ``encoded``.
+        encoded: says which tokens are unknown.
         probabilities: ``[tokens]``.
-        granularity: what one unit is.
-        ignored: bool ``[code points]``, characters of the ignored classes.
-        protected: bool ``[code points]``, characters of the protected parts.
+        ignored: bool ``[units]``.
     """
-    ranges = _ranges(text, encoded, granularity)
-    offsets = np.array([(start, end) for start, end, _, _ in ranges], np.int64)
-    exempt = exempt_ranges(offsets, ignored, protected).tolist()
-    units = []
-    for (start, end, tokens, continues), is_exempt in zip(ranges, exempt, strict=True):
-        known = [index for index in tokens if not encoded.unknown[index]]
-        score = float(probabilities[known or list(tokens)].max())
-        units.append(Unit(start, end, tokens, score, not known, is_exempt, continues))
-    return units
+    if not len(grouping):
+        return Units(grouping, np.zeros(0), np.zeros(0, bool), ignored)
+    known = np.where(encoded.unknown, -1.0, probabilities)
+    of_known = np.maximum.reduceat(known[grouping.members], grouping.first)
+    of_all = np.maximum.reduceat(probabilities[grouping.members], grouping.first)
+    unknown = of_known < 0
+    return Units(grouping, np.where(unknown, of_all, of_known), unknown, ignored)
 
 
-def is_flagged(unit: Unit, threshold: float, *, flag_unknown: bool) -> bool:
-    """Whether ``unit`` counts as replaced at ``threshold``."""
-    return unit.score >= threshold and not unit.ignored and (flag_unknown or not unit.unknown)
-
-
-def flagged_spans(
-    text: str, units: Sequence[Unit], threshold: float, *, flag_unknown: bool
-) -> list[FlaggedSpan]:
-    """Put flagged units together that touch and are in one script or one word; in text order."""
-    groups: list[list[Unit]] = []
-    previous: Unit | None = None
-    for unit in units:
-        if is_flagged(unit, threshold, flag_unknown=flag_unknown):
-            if previous is not None and _belong_together(text, previous, unit):
-                groups[-1].append(unit)
-            else:
-                groups.append([unit])
-            previous = unit
+def flagged_spans(text: str, units: Units, flagged: BoolArray) -> list[FlaggedSpan]:
+    """Put ``flagged`` units (bool ``[units]``) together that touch and are in one script or one word."""
+    offsets, continues = units.grouping.offsets, units.grouping.continues
+    runs: list[list[int]] = []
+    for index in np.flatnonzero(flagged).tolist():
+        if (
+            runs
+            and runs[-1][-1] == index - 1
+            and _together(text, offsets[index - 1 : index + 1], continues[index])
+        ):
+            runs[-1].append(index)
         else:
-            previous = None
-    return [
-        FlaggedSpan(
-            start=group[0].start,
-            end=max(unit.end for unit in group),
-            score=max(unit.score for unit in group),
-            tokens=tuple(sorted({index for unit in group for index in unit.tokens})),
+            runs.append([index])
+    spans = []
+    for run in runs:
+        first, after = run[0], run[-1] + 1
+        spans.append(
+            FlaggedSpan(
+                start=int(offsets[first, 0]),
+                end=int(offsets[first:after, 1].max()),
+                score=float(units.scores[first:after].max()),
+                tokens=tuple(units.grouping.tokens(first, after).tolist()),
+            )
         )
-        for group in groups
-    ]
+    return spans
 
 
 def exempt_ranges(offsets: IntArray, ignored: BoolArray, protected: BoolArray) -> BoolArray:
-    """Which ``offsets`` (int64 ``[n, 2]``) are never flagged: all characters ignored, or any protected."""
-    if not len(offsets):
-        return np.zeros(0, bool)
+    """Which ``offsets`` (int64 ``[n, 2]``) are never flagged: all characters ignored, or any protected.
+
+    ``ignored`` and ``protected`` are bool ``[code points]``.
+    """
     starts, ends = offsets[:, 0], offsets[:, 1]
     ignored_before = np.concatenate([[0], np.cumsum(ignored)])
     protected_before = np.concatenate([[0], np.cumsum(protected)])
@@ -132,50 +117,8 @@ def document_score(
     return float(probabilities[counted].mean()) if counted.any() else 0.0
 
 
-def _belong_together(text: str, first: Unit, second: Unit) -> bool:
-    if second.start > first.end:
+def _together(text: str, offsets: IntArray, continues: bool) -> bool:
+    (start, end), (next_start, next_end) = offsets.tolist()
+    if next_start > end:
         return False
-    if second.continues:
-        return True
-    return script_of(text[first.start : first.end]) == script_of(text[second.start : second.end])
-
-
-def _ranges(text: str, encoded: Encoded, granularity: Granularity) -> list[_Range]:
-    tokens = sorted((start, end, index) for index, (start, end) in enumerate(encoded.offsets.tolist()))
-    continuation = encoded.continuation.tolist()
-    if granularity == "token":
-        return [(start, end, (index,), continuation[index]) for start, end, index in tokens]
-    if granularity == "word":
-        return _words(tokens, continuation)
-    return _characters(text, tokens, continuation)
-
-
-def _words(tokens: Sequence[tuple[int, int, int]], continuation: Sequence[bool]) -> list[_Range]:
-    words: list[tuple[int, int, list[int]]] = []
-    for start, end, index in tokens:
-        # Tokens that share a character, as the pieces of ½, cannot be parted whatever the tokenizer says.
-        if words and (continuation[index] or start < words[-1][1]):
-            first, last, members = words[-1]
-            members.append(index)
-            words[-1] = (first, max(last, end), members)
-        else:
-            words.append((start, end, [index]))
-    return [(start, end, tuple(members), False) for start, end, members in words]
-
-
-def _characters(
-    text: str, tokens: Sequence[tuple[int, int, int]], continuation: Sequence[bool]
-) -> list[_Range]:
-    covering: dict[int, list[int]] = {}
-    for start, end, index in tokens:
-        for position in range(start, end):
-            covering.setdefault(position, []).append(index)
-    characters = []
-    previous: tuple[int, ...] = ()
-    for start, end in graphemes(text):
-        members = tuple(covering.get(start, ()))
-        if members:
-            continues = members[0] in previous or continuation[members[0]]
-            characters.append((start, end, members, continues))
-        previous = members
-    return characters
+    return continues or script_of(text[start:end]) == script_of(text[next_start:next_end])
