@@ -1,0 +1,118 @@
+"""What a row must hold, task by task."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.errors import UserError
+from training.tables import ORIGINAL, REPLACED, Columns, join_tokens, read_table
+
+
+def _jsonl(directory: Path, *rows: dict[str, Any]) -> Path:
+    path = directory / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_columns_are_found_by_header_and_labels_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Sentence,Class\n好,1\n坏,0\n", encoding="utf-8")
+    table = read_table(path, label_names={"0": "negative", "1": "positive"})
+    assert (table.texts, table.labels) == (["好", "坏"], ["positive", "negative"])
+    assert table.examples[1].place == "line 3"
+    assert table.pairs is None
+
+
+def test_pairs_and_named_columns(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"q": "一", "a": "二", "y": True})
+    table = read_table(path, columns=Columns(text="q", text_pair="a", label="y"))
+    assert (table.texts, table.pairs, table.labels) == (["一"], ["二"], ["True"])
+
+
+def test_several_labels_from_lists_and_from_cells(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabels\n一\tx | y|x\n二\t\n", encoding="utf-8")
+    assert [e.labels for e in read_table(path, "multi_label").examples] == [("x", "y"), ()]
+    path = _jsonl(tmp_path, {"text": "a", "labels": ["x"]}, {"text": "b", "labels": []})
+    assert [e.labels for e in read_table(path, "multi_label").examples] == [("x",), ()]
+
+
+def test_token_labels_carry_their_spans(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"tokens": ["我", "爱", "New", "York"], "ner_tags": ["O", "O", "B-L", "I-L"]})
+    example = read_table(path, "token_labels").examples[0]
+    assert example.text == "我爱New York"
+    assert [example.text[start:end] for start, end in example.units] == ["我", "爱", "New", "York"]
+
+
+def test_tokens_are_sought_in_a_given_text(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"text": "New  York!", "tokens": ["New", "York"], "labels": ["B", "I"]})
+    assert read_table(path, "token_labels").examples[0].units == ((0, 3), (5, 9))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "他的书本错吴", "errors": [5]},
+        {"tokens": ["他", "的", "书", "本", "错", "吴"], "errors": [5]},
+        {"tokens": ["他", "的", "书", "本", "错", "吴"], "labels": [0, 0, 0, 0, 0, 1]},
+        {"tokens": ["他", "的", "书", "本", "错", "吴"], "labels": list("ccccci")},
+    ],
+)
+def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None:
+    example = read_table(_jsonl(tmp_path, row), "error_detection").examples[0]
+    assert example.labels == (ORIGINAL,) * 5 + (REPLACED,)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "message"),
+    [
+        ("single_label", {"text": "a"}, "rows.jsonl: no label column among text; name it in columns.label"),
+        ("single_label", {"x": "a", "label": 1}, "rows.jsonl: no text column among x, label"),
+        ("single_label", {"text": "a", "label": None}, "line 1: no label in column 'label'"),
+        ("single_label", {"text": "a", "label": [1]}, "line 1: column 'label' holds a list; for several"),
+        ("single_label", {"text": 7, "label": 1}, "line 1: column 'text' holds a int, not a text"),
+        ("single_label", {"text": "　", "label": 1}, "line 1: empty text (1 such)"),
+        ("multi_label", {"text": "a", "labels": 3}, "line 1: column 'labels' holds a int, not a list"),
+        ("token_labels", {"tokens": ["a"], "labels": ["O", "O"]}, "line 1: 1 tokens but 2 labels"),
+        ("token_labels", {"text": "ab", "tokens": ["b", "a"], "labels": ["O", "O"]}, "'a' does not follow"),
+        ("error_detection", {"text": "ab"}, "rows.jsonl: no errors column among text"),
+        ("error_detection", {"text": "ab", "errors": [2]}, "line 1: error at place 2, but the last of 2"),
+        ("error_detection", {"text": "ab", "errors": ["x"]}, "column 'errors' must hold places"),
+        ("error_detection", {"tokens": ["a"], "labels": ["B"]}, "line 1: label 'B'; error detection takes"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, task: Any, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_table(_jsonl(tmp_path, row), task)
+
+
+def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"review_text": "a", "label": 1})
+    with pytest.raises(
+        UserError, match=r"no column 'reveiw_text' \(columns\.text\); did you mean 'review_text'"
+    ):
+        read_table(path, columns=Columns(text="reveiw_text"))
+
+
+def test_empty_texts_can_be_left_out_and_old_damage_is_warned_of(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"text": "", "label": 1}, {"text": "a\ufffd", "label": 0})
+    table = read_table(path, drop_empty=True)
+    assert len(table.examples) == 1
+    assert "left out 1 rows with an empty text (first at line 1)" in table.warnings[0]
+    assert "1 texts hold U+FFFD" in table.warnings[1]
+    with pytest.raises(UserError, match="every row has an empty text"):
+        read_table(_jsonl(tmp_path, {"text": " ", "label": 1}), drop_empty=True)
+
+
+@given(st.lists(st.text(alphabet="我爱abc1，", min_size=1, max_size=4), max_size=8))
+def test_joined_tokens_are_found_at_their_spans(tokens: list[str]) -> None:
+    text, spans = join_tokens(tokens)
+    assert [text[start:end] for start, end in spans] == tokens
+    assert text.replace(" ", "") == "".join(tokens)

@@ -1,0 +1,46 @@
+"""Logits for many rows: sorted by length, under a budget of padded tokens, back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from transformers import ElectraForPreTraining, ElectraForTokenClassification, PreTrainedModel
+
+from training.finetune.features import Feature, collate
+
+# Larger batches stop paying on a processor; on a GPU memory is the bound.
+_BUDGET = {"cpu": 8192, "cuda": 65536}
+
+
+def predict_logits(
+    model: PreTrainedModel, rows: Sequence[Feature], pad_id: int, *, bf16: bool = False
+) -> list[np.ndarray]:
+    """Logits of each row, float32, padding cut off: ``[labels]``, ``[tokens, labels]`` or ``[tokens]``."""
+    device = next(model.parameters()).device
+    result: list[np.ndarray] = [np.empty(0)] * len(rows)
+    per_token = isinstance(model, ElectraForPreTraining | ElectraForTokenClassification)
+    training = model.training
+    model.eval()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for indices in length_batches([len(row) for row in rows], _BUDGET.get(device.type, 8192)):
+            batch = collate([rows[at] for at in indices], pad_id)
+            inputs = {
+                name: batch[name].to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
+            }
+            logits = model(**inputs).logits.float().cpu().numpy()
+            for at, row in zip(indices, logits, strict=True):
+                result[at] = row[: len(rows[at])].copy() if per_token else row.copy()
+    model.train(training)
+    return result
+
+
+def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices, longest first, in batches of at most ``budget`` padded tokens (one row at least)."""
+    order = sorted(range(len(lengths)), key=lambda at: -lengths[at])
+    start = 0
+    while start < len(order):
+        count = max(1, budget // max(lengths[order[start]], 1))
+        yield order[start : start + count]
+        start += count
