@@ -265,10 +265,10 @@ def test_the_observer_hears_of_batches_and_queue() -> None:
 
     async def story() -> None:
         ear = Ear()
-        bench = Bench(overhead=0.0, per_token=0.01, observer=ear)
+        bench = Bench(overhead=0.3, per_token=0.01, observer=ear)
         await bench.infer(10, 8)
         assert ear.batches == [
-            {"model": "toy", "sequences": 2, "tokens": 18, "padded_tokens": 20, "seconds": pytest.approx(0.2)}
+            {"model": "toy", "sequences": 2, "tokens": 18, "padded_tokens": 20, "seconds": pytest.approx(0.5)}
         ]
         assert ear.depths[0] == (2, 18)
         assert ear.depths[-1] == (0, 0)

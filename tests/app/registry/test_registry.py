@@ -1,0 +1,310 @@
+"""Models come, change and go while requests flow."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import ModelNotFound, ModelRefused
+from app.registry import LoadOptions, Registry
+from app.runtime.batch import TokenSequence
+from app.scheduler.engine import RequestContext
+from app.scheduler.scheduler import Scheduler
+from app.tasks.model import ServedModel
+from tests.toy import toy_bundle
+
+ROW = TokenSequence(np.arange(5, 15))
+
+
+@asynccontextmanager
+async def serving(models: Path, **options: Any) -> AsyncIterator[Registry]:
+    scheduler = Scheduler()
+    registry = Registry(models, scheduler, options=LoadOptions(threads=1), **options)
+    await registry.start()
+    yield registry
+    await registry.close()
+    await scheduler.close()
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+async def logits(model: ServedModel) -> list[float]:
+    answer = await model.engine.infer([ROW], RequestContext())
+    values: list[float] = answer[0]["logits"].tolist()
+    return values
+
+
+def spoil(root: Path) -> None:
+    (root / "model.onnx").write_bytes((root / "model.onnx").read_bytes() + b"x")
+
+
+def test_the_highest_version_of_every_model_serves(tmp_path: Path) -> None:
+    for version in ("2", "10", "9"):
+        toy_bundle(tmp_path, "encoder", version)
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.ready
+            infos = {info.name: info for info in registry.models()}
+            assert infos["encoder"].version == "10"
+            assert infos["encoder"].versions == ("10", "9", "2")
+            assert infos["encoder"].default
+            assert registry.get("encoder", "encode").version == "10"
+            assert registry.get(None, "classify").name == "sentiment"
+            assert len(await logits(registry.get(None, "classify"))) == 2
+
+    run(story)
+
+
+def test_who_answers_when_no_name_is_given(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "a", task="classify")
+    toy_bundle(tmp_path, "b", task="classify")
+    root = toy_bundle(tmp_path, "0-trial", task="classify")
+    manifest = json.loads((root / "bundle.json").read_text())
+    (root / "bundle.json").write_text(json.dumps({**manifest, "experimental": True}))
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.get(None, "classify").name == "a"
+            with pytest.raises(ModelNotFound, match="no model for encode"):
+                registry.get(None, "encode")
+        async with serving(tmp_path, defaults=("b",)) as registry:
+            assert registry.get(None, "classify").name == "b"
+            assert [info.name for info in registry.models() if info.default] == ["b"]
+
+    run(story)
+
+
+def test_a_name_that_is_not_served_is_told_what_is(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.get("sentiment@1", "classify").version == "1"
+            with pytest.raises(ModelNotFound, match="models for classify: sentiment"):
+                registry.get("nobody", "classify")
+            with pytest.raises(ModelNotFound, match="served in version 1"):
+                registry.get("sentiment@2", "classify")
+            with pytest.raises(ModelNotFound, match="is a model for classify; models for encode: none"):
+                registry.get("sentiment", "encode")
+
+    run(story)
+
+
+def test_a_bad_bundle_is_refused_once_and_a_lower_version_serves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+    spoil(toy_bundle(tmp_path, "encoder", "2"))
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.get("encoder", "encode").version == "1"
+            assert "encoder/2" in registry.refused()
+            await registry.refresh()
+            await registry.refresh()
+            lines = [record for record in caplog.records if record.levelno >= logging.ERROR]
+            assert len(lines) == 1
+            assert "refused encoder/2" in lines[0].getMessage()
+            assert "model.onnx" in lines[0].getMessage()
+
+    run(story)
+
+
+def test_a_bad_new_version_leaves_the_old_one_and_a_repaired_one_is_taken(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            root = toy_bundle(tmp_path, "encoder", "2")
+            good = (root / "model.onnx").read_bytes()
+            spoil(root)
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "1"
+            with pytest.raises(ModelRefused, match=r"model\.onnx"):
+                await registry.load("encoder", "2")
+            assert registry.get("encoder", "encode").version == "1"
+            (root / "model.onnx").write_bytes(good)
+            (root / "bundle.json").write_text((root / "bundle.json").read_text() + "\n")
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "2"
+            assert registry.refused() == {}
+
+    run(story)
+
+
+def test_the_watcher_takes_new_versions_and_new_models(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            watcher = asyncio.create_task(registry.watch(0.02))
+            staged = toy_bundle(tmp_path / "elsewhere.tmp", "encoder", "2")
+            await asyncio.sleep(0.1)
+            assert registry.get("encoder", "encode").version == "1"
+            staged.rename(tmp_path / "encoder" / "2")
+            toy_bundle(tmp_path, "sentiment", task="classify")
+            for _ in range(400):
+                if len(registry.models()) == 2 and registry.models()[0].version == "2":
+                    break
+                await asyncio.sleep(0.01)
+            assert [(info.name, info.version) for info in registry.models()] == [
+                ("encoder", "2"),
+                ("sentiment", "1"),
+            ]
+            watcher.cancel()
+
+    run(story)
+
+
+def test_pins_hold_against_higher_versions_until_taken_off(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        toy_bundle(tmp_path, "encoder", version)
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            info = await registry.load("encoder", "1")
+            assert (info.version, info.pinned) == ("1", "1")
+            toy_bundle(tmp_path, "encoder", "3")
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "1"
+            with pytest.raises(ModelNotFound, match="no version '7'"):
+                await registry.pin("encoder", "7")
+            assert registry.models()[0].pinned == "1"
+            info = await registry.pin("encoder", None)
+            assert (info.version, info.pinned) == ("3", None)
+            assert (await registry.pin("encoder", "3")).pinned == "3"
+
+    run(story)
+
+
+def test_unloaded_models_stay_away_until_loaded_again(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "encoder")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            await registry.unload("encoder")
+            await registry.refresh()
+            assert registry.models() == []
+            assert not registry.ready
+            with pytest.raises(ModelNotFound):
+                await registry.unload("encoder")
+            assert (await registry.load("encoder")).version == "1"
+            assert registry.ready
+            for name in ("nobody", "../encoder", ""):
+                with pytest.raises(ModelNotFound):
+                    await registry.load(name)
+
+    run(story)
+
+
+def test_swaps_under_load_lose_and_mix_nothing(tmp_path: Path) -> None:
+    for version in range(1, 7):
+        toy_bundle(tmp_path / "stage", "encoder", str(version), task="classify", seed=version)
+    models = tmp_path / "models"
+    (models / "encoder").mkdir(parents=True)
+    (tmp_path / "stage/encoder/1").rename(models / "encoder/1")
+
+    async def story() -> None:
+        async with serving(models) as registry:
+            expected: dict[str, list[float]] = {}
+            done = False
+            seen: list[str] = []
+
+            async def client() -> None:
+                while not done:
+                    model = registry.get("encoder", "classify")
+                    answers = [await logits(model) for _ in range(3)]
+                    known = expected.setdefault(model.version, answers[0])
+                    for answer in answers:
+                        assert answer == pytest.approx(known, abs=1e-5)
+                    seen.append(model.version)
+
+            clients = [asyncio.create_task(client()) for _ in range(12)]
+            for version in range(2, 7):
+                (tmp_path / f"stage/encoder/{version}").rename(models / f"encoder/{version}")
+                await registry.refresh()
+                await asyncio.sleep(0.02)
+            done = True
+            await asyncio.gather(*clients)
+            assert set(seen) == {"1", "2", "3", "4", "5", "6"}
+            assert len({tuple(np.round(values, 4)) for values in expected.values()}) == 6
+
+    run(story)
+
+
+def test_an_old_version_serves_who_holds_it_and_is_freed_afterwards(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+    caplog.set_level(logging.INFO)
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            held = registry.get("encoder", "encode")
+            toy_bundle(tmp_path, "encoder", "2", seed=5)
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "2"
+            assert len(await logits(held)) == 10
+            await asyncio.sleep(0)
+            assert "freed" not in caplog.text
+            del held
+            gc.collect()
+            await asyncio.sleep(0.05)
+            assert "freed encoder/1" in caplog.text
+
+    run(story)
+
+
+def test_loads_happen_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from app.registry import loading
+
+    threads: set[int] = set()
+    read = loading.read_bundle
+
+    def noting(path: Path) -> Any:
+        threads.add(threading.get_ident())
+        return read(path)
+
+    monkeypatch.setattr(loading, "read_bundle", noting)
+    toy_bundle(tmp_path, "encoder")
+
+    async def story() -> None:
+        async with serving(tmp_path):
+            assert threads
+            assert threading.get_ident() not in threads
+
+    run(story)
+
+
+def test_telemetry_hears_of_loads(tmp_path: Path) -> None:
+    class Ear:
+        heard: list[tuple[str, str]]
+
+        def model_load(self, model: str, outcome: str) -> None:
+            self.heard.append((model, outcome))
+
+    toy_bundle(tmp_path, "encoder", "1")
+    spoil(toy_bundle(tmp_path, "encoder", "2"))
+    ear = Ear()
+    ear.heard = []
+
+    async def story() -> None:
+        async with serving(tmp_path, observer=ear):
+            assert ear.heard == [("encoder", "refused"), ("encoder", "loaded")]
+
+    run(story)
