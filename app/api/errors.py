@@ -7,6 +7,7 @@ Beside the standard's members (``type, title, status, detail, instance``) a prob
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from app import errors as e
 
 MEDIA_TYPE = "application/problem+json"
 Headers = list[tuple[bytes, bytes]]
+_FIELD_NAME = re.compile(r"[a-z0-9_]+")
 
 STATUS: dict[type[e.ServiceError], int] = {
     e.BadJson: 400,
@@ -124,8 +126,12 @@ def from_validation(error: ValidationError) -> e.ServiceError:
 
 
 def _field_problem(detail: ErrorDetails) -> e.FieldProblem:
-    field = dotted(detail["loc"]) or "body"
     code = detail["type"]
+    location = detail["loc"]
+    if code == "extra_forbidden":
+        field = dotted([*_without_types(location[:-1]), location[-1]])
+    else:
+        field = dotted(_without_types(location)) or "body"
     if code == "extra_forbidden":
         return e.FieldProblem(
             field, "is not a field of this request, or repeats one under another name", code
@@ -134,6 +140,15 @@ def _field_problem(detail: ErrorDetails) -> e.FieldProblem:
         return e.FieldProblem(field, "is required", code)
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return e.FieldProblem(field, message, code)
+
+
+def _without_types(location: Sequence[str | int]) -> list[str | int]:
+    """Drop what pydantic adds to the path inside a union, such as ``list[str]`` or a model's name."""
+    return [
+        part
+        for part in location
+        if isinstance(part, int) or (_FIELD_NAME.fullmatch(part) and part not in ("str", "int", "float"))
+    ]
 
 
 def dotted(location: Sequence[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from app.api.schemas.common import IDS_SCHEMA, TEXTS_SCHEMA, Envelope, TaskRequest, Texts, as_list
 
@@ -17,8 +17,15 @@ def _texts_or_ids(value: object) -> object:
     return as_list(value)
 
 
+def _kind(value: object) -> str:
+    """What the first item is decides, so that a mistake further on is reported as one."""
+    first = value[0] if isinstance(value, list) and value else None
+    return "list[list[int]]" if isinstance(first, list) else "list[str]"
+
+
 TextsOrIds = Annotated[
-    list[str] | list[list[int]],
+    Annotated[list[str], Tag("list[str]")] | Annotated[list[list[int]], Tag("list[list[int]]")],
+    Discriminator(_kind),
     BeforeValidator(_texts_or_ids),
     WithJsonSchema(
         {
