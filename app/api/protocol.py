@@ -52,15 +52,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._header_bytes += len(data)
+        before = self._header_bytes if self._in_headers else 0
         super().data_received(data)
-        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+        if not self._in_headers:
+            return
+        self._header_bytes = before + len(data)
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._refuse(HeadersTooLarge(f"the headers are larger than {MAX_HEADER_BYTES} bytes"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
-        self._header_bytes = 0
         self._arm(self.config.header_timeout_s)
 
     def on_headers_complete(self) -> None:
@@ -116,8 +118,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         """Answer without an application, then close."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            # The answer to an earlier request is still being written; another one would corrupt it.
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and (self._in_headers or cycle.response_started):
+            # An answer to an earlier request is due or being written; another one would corrupt it.
             self.transport.close()
             return
         status, headers, body = render(error, path="", request_id=os.urandom(16).hex())
