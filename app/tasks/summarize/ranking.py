@@ -28,6 +28,13 @@ def unit_interval(cosines: FloatArray) -> FloatArray:
     return np.asarray(np.clip((1 + cosines) / 2, 0, 1), np.float32)
 
 
+def average_cosine(vectors: FloatArray) -> float:
+    """Mean cosine over all pairs of two or more unit vectors ``[sentences, dimension]``."""
+    total = vectors.sum(axis=0, dtype=np.float64)
+    own = np.square(vectors, dtype=np.float64).sum()
+    return float((total @ total - own) / (len(vectors) * (len(vectors) - 1)))
+
+
 def centroid_scores(vectors: FloatArray, members: IntArray) -> FloatArray:
     """Similarity of every sentence to the mean of ``members``; ``vectors [sentences, dimension]``, unit."""
     centre = normalised(vectors[members].mean(axis=0, keepdims=True))[0]
@@ -43,9 +50,7 @@ def textrank_scores(vectors: FloatArray) -> FloatArray:
     count = len(vectors)
     if count < 3:
         return np.ones(count, np.float32)
-    pairs = count * (count - 1)
-    total = vectors.sum(axis=0, dtype=np.float64)
-    average = float((total @ total - np.square(vectors, dtype=np.float64).sum()) / pairs)
+    average = average_cosine(vectors)
     targets, weights = _neighbours(vectors, min(NEIGHBOURS, count - 1))
     weights = np.maximum(weights - average, 0).astype(np.float64)
     strength = weights.sum(axis=1)

@@ -111,7 +111,7 @@ def _balanced(text: str, span: Span) -> list[Span]:
     if length <= limit:
         return [span]
     parts = -(-length // limit)
-    return split_long(text, span, min(limit, length * 5 // (4 * parts)))
+    return split_long(text, span, min(limit, length * 11 // (10 * parts)))
 
 
 def _described(text: str, spans: Sequence[Span], fragments: Collection[int] = ()) -> list[Segment]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.tasks.summarize.options import Order
+from app.tasks.summarize.ranking import average_cosine
 from app.tasks.summarize.segments import Segment, joint
-from app.tasks.summarize.vectors import normalised
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -136,14 +136,14 @@ def _marginal(
 ) -> list[int]:
     """Maximal marginal relevance (Carbonell and Goldstein 1998), within the cluster whose turn it is.
 
-    Scores are spread over 0 to 1 first, and similarity is measured between vectors that are centred on the
-    document: raw ones of one document are all alike.
+    Scores are spread over 0 to 1 first, and similarity counts from the average pair (0) to equality (1):
+    encoders give any two sentences of a document a high cosine.
     """
     own = scores[candidates].astype(np.float64)
     spread = own.max() - own.min()
     relevance = (own - own.min()) / spread if spread > 0 else np.ones(len(own))
     local = vectors[candidates]
-    local = normalised(local - local.mean(axis=0))
+    average = min(average_cosine(local), 1 - 1e-6)
     closest = np.zeros(len(candidates))
     free = np.ones(len(candidates), bool)
     turns = [np.arange(len(candidates))]
@@ -161,7 +161,7 @@ def _marginal(
                 places = places[places != place]
                 if budget.take(int(candidates[place])):
                     chosen.append(int(candidates[place]))
-                    np.maximum(closest, local @ local[place], out=closest)
+                    np.maximum(closest, (local @ local[place] - average) / (1 - average), out=closest)
                     break
             if len(places):
                 remaining.append(places)
