@@ -117,9 +117,10 @@ def _target(config: ExportConfig) -> Path:
             raise UserError(f"{key} {value!r}: use lower-case letters, digits, '.', '-' and '_' only")
     parent = Path(config.models_dir) / config.name
     if config.version is not None:
-        if (parent / config.version).exists():
+        if (parent / config.version).exists() and not config.replace:
             raise UserError(
-                f"{parent / config.version}: exists; leave `version` out to take the next free number"
+                f"{parent / config.version}: exists; leave `version` out for the next free number, or set "
+                "`replace`"
             )
         return parent / config.version
     taken = (

@@ -20,6 +20,8 @@ class ExportConfig:
     models_dir: str = "models"
     # Version directory; empty means one more than the largest integer there.
     version: str | None = None
+    # Replace `version` where it exists; otherwise that is an error.
+    replace: bool = False
     # Precisions to keep on disk. int8 is a quarter of the size of fp32; either may stand alone.
     precisions: list[Literal["fp32", "int8"]] = field(default_factory=lambda: ["fp32", "int8"])
     # How int8 finds the range of activations: for each batch (dynamic), once on text (static), or the better

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def _calibration(draft: Draft) -> b.Calibration:
 def _pooling(draft: Draft) -> b.Pooling:
     pooling = draft.manifest.pooling
     assert pooling is not None
-    sentences = list(islice(sentences_of(draft.documents), _STATISTICS_SENTENCES))
+    sentences = sentences_of(draft.documents, _STATISTICS_SENTENCES)
     statistics = fit_pooling(draft.model(), sentences, pooling.pooling)
     with atomic_file(draft.root / _STATISTICS_FILE) as stream:
         np.savez(stream, mean=statistics.mean, whitening=statistics.whitening)

@@ -150,7 +150,7 @@ def _classifier_measurement(draft: Draft) -> Callable[[b.Precision], Quality]:
     if config.test_data is not None:
         table = read_test_table(config.test_data, manifest.labels, multi_label, config.quality_rows)
         return lambda precision: classifier_quality(draft.model(precision), table)
-    texts = [text for text, _ in zip(sentences_of(draft.documents), range(config.quality_rows), strict=False)]
+    texts = sentences_of(draft.documents, config.quality_rows)
     if not texts:
         raise UserError("texts: no sentence of 8 characters or more; name running text in `texts`")
     reference = predictions(draft.model("fp32"), texts, None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,44 +13,59 @@ import training
 from app.text.encoder import Encoded, TextEncoder
 from app.text.sentences import split_sentences
 from training.corpus.config import CorpusConfig, SourceConfig
+from training.corpus.files import source_files
 from training.corpus.readers import SourceReader
 from training.errors import UserError
 
 IntArray = npt.NDArray[np.int64]
-SAMPLE = Path(training.__file__).parent / "sample"
+SAMPLE = Path(training.__file__).parent / "sample" / "text"
 """The text that comes with the package."""
 
 
 def read_documents(paths: Sequence[str], max_characters: int = 2_000_000) -> list[str]:
-    """Documents of files or folders, up to ``max_characters`` of each path; none given: of the sample.
+    """Documents of files or folders in a fixed random order; no paths: of the sample.
+
+    At most ``max_characters`` are read of each path, in equal shares of its files.
 
     Raises:
         UserError: a path that cannot be read, or one without text.
     """
     documents: list[str] = []
     for path in paths or [str(SAMPLE)]:
-        # Fixed by position: names in messages come from the path itself.
-        source = SourceConfig(path=path, name="texts")
-        left, before = max_characters, len(documents)
-        for raw in SourceReader(source, CorpusConfig(sources=(source,))):
-            text = raw.strip()
-            if text:
-                documents.append(text)
-                left -= len(text)
-            if left <= 0:
-                break
+        before = len(documents)
+        files = source_files(SourceConfig(path=path, name="texts"))
+        for file in files:
+            documents += _documents_of(str(file.path), max_characters // len(files))
         if len(documents) == before:
             raise UserError(f"{path}: holds no text; give running text in .txt or .jsonl")
+    random.Random(0).shuffle(documents)
     return documents
 
 
-def sentences_of(documents: Sequence[str], minimum: int = 8, maximum: int = 200) -> Iterator[str]:
-    """Sentences of ``minimum`` to ``maximum`` characters."""
+def _documents_of(path: str, max_characters: int) -> list[str]:
+    source = SourceConfig(path=path, name="texts")
+    documents = []
+    for raw in SourceReader(source, CorpusConfig(sources=(source,))):
+        if text := raw.strip():
+            documents.append(text)
+            max_characters -= len(text)
+        if max_characters <= 0:
+            break
+    return documents
+
+
+def sentences_of(
+    documents: Sequence[str], limit: int | None = None, *, minimum: int = 8, maximum: int = 200
+) -> list[str]:
+    """At most ``limit`` sentences of ``minimum`` to ``maximum`` characters, in a fixed random order."""
+    found = []
     for document in documents:
         for span in split_sentences(document):
             sentence = document[span.start : span.end].strip()
             if minimum <= len(sentence) <= maximum:
-                yield sentence
+                found.append(sentence)
+    random.Random(0).shuffle(found)
+    return found[:limit]
 
 
 def pieces_of_lengths(

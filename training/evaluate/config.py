@@ -1,0 +1,66 @@
+"""What an evaluation is told: every key of the ``evaluate`` part of a recipe, and of the commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from training.tables import Columns
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Data to judge a bundle by. What does not fit the bundle's task is refused, not ignored."""
+
+    # Labelled table that a classifier is judged on.
+    test: str | None = None
+    # Labelled tables that the classifier was trained on: the baselines are fitted on the same rows.
+    train: list[str] = field(default_factory=list)
+    # Column names of these tables; found by header where not named.
+    columns: Columns = field(default_factory=Columns)
+    # New names for labels as they stand in the tables, such as {"0": negative}.
+    label_names: dict[str, str] = field(default_factory=dict)
+    # Test rows used at most (0: all), the first ones.
+    rows: int = 0
+    # Accuracy that a classifier must reach, beside beating TF-IDF + logistic regression.
+    floor: float | None = None
+    # Held-out running text (.txt, .jsonl, also .xz): corrupted to judge replaced-token detection.
+    heldout: list[str] = field(default_factory=list)
+    # Sentences of it that are corrupted.
+    heldout_sentences: int = 1000
+    # Real errors (.jsonl: text or tokens, and errors).
+    errors: list[str] = field(default_factory=list)
+    # Text without errors, same form or .txt: every flag is a false one.
+    clean: list[str] = field(default_factory=list)
+    # Rows of each error or clean file used at most (0: all).
+    error_rows: int = 0
+    # Summarization sets (.jsonl: document, summary).
+    summaries: list[str] = field(default_factory=list)
+    # Documents of each set used at most (0: all).
+    summary_documents: int = 500
+    # Sentences per summary; empty: the mean number of sentences of the set's reference summaries.
+    num_sentences: int | None = None
+    # Poolings tried with each method of summarization.
+    poolings: list[Literal["mean", "max", "cls"]] = field(default_factory=lambda: ["mean", "max", "cls"])
+    # Precision to judge; empty: the bundle's default.
+    precision: Literal["fp32", "int8"] | None = None
+    # Resamplings of a bootstrap interval.
+    resamplings: int = 1000
+    # Texts whose latency is measured one by one.
+    latency_texts: int = 100
+    # Directory of report.md, report.json and plots; empty: reports/<name>-<version>.
+    output: str | None = None
+    # Write the figures into bundle.json and its model card.
+    record: bool = False
+    # Seed of everything random.
+    seed: int = 0
+    # Threads of onnxruntime; empty: the CPU quota.
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.resamplings < 100:
+            raise ValueError("resamplings must be 100 or more for an interval to mean something")
+        if self.num_sentences is not None and self.num_sentences < 1:
+            raise ValueError("num_sentences must be at least 1")
+        if not self.poolings:
+            raise ValueError("poolings is empty; name mean, max or cls")

@@ -1,0 +1,57 @@
+"""The options that ``evaluate`` and ``compare`` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.config import from_mapping
+from training.errors import UserError
+from training.evaluate.config import EvaluateConfig
+from training.export.options import read_section
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Options that name data and how it is used."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML file with the keys of EvaluateConfig"
+    )
+    parser.add_argument("--test", metavar="FILE", help="labelled table (classifiers)")
+    parser.add_argument("--errors", nargs="+", metavar="FILE", help="real errors, .jsonl (encoders)")
+    parser.add_argument(
+        "--summaries", nargs="+", metavar="FILE", help="document and summary, .jsonl (encoders)"
+    )
+    parser.add_argument(
+        "--label-names",
+        nargs="+",
+        metavar="OLD=NEW",
+        help="new names for the table's labels, such as 0=negative",
+    )
+    parser.add_argument("--rows", type=int, metavar="N", help="test rows used at most")
+    parser.add_argument("--num-sentences", type=int, metavar="N", help="sentences per summary")
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="default: the bundle's own")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the CPU quota")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bars")
+    parser.add_argument("--dry-run", action="store_true", help="every step on random bundles; keeps nothing")
+
+
+def config_of(arguments: argparse.Namespace, verb: str) -> EvaluateConfig:
+    """The configuration file with the options of the command line over it.
+
+    Raises:
+        UserError: a key or value that cannot be used.
+    """
+    values = read_section(arguments.config, "evaluate") if arguments.config else {}
+    fields = EvaluateConfig.__dataclass_fields__
+    chosen = {
+        key: value
+        for key, value in vars(arguments).items()
+        if key in fields and value is not None and key != "label_names"
+    }
+    if arguments.label_names:
+        pairs = [item.partition("=") for item in arguments.label_names]
+        wrong = [old for old, equals, _ in pairs if not equals]
+        if wrong:
+            raise UserError(f"{verb}: --label-names {wrong[0]!r} is not OLD=NEW; write 0=negative 1=positive")
+        chosen["label_names"] = {old: new for old, _, new in pairs}
+    return from_mapping(EvaluateConfig, values | chosen, str(arguments.config or verb))
