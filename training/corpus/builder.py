@@ -22,7 +22,8 @@ from training.corpus.report import summary_table
 from training.corpus.shards import MANIFEST, SCHEMA_VERSION, TokenShards
 from training.corpus.source_build import SourceBuild
 from training.corpus.stages import Counts, Stage, Stages, digest_of, source_key
-from training.corpus.worker import Pool, token_dtype
+from training.corpus.tokenising import token_dtype
+from training.corpus.worker import Pool
 from training.corpus.writer import remove_unfinished
 from training.errors import UserError
 from training.files import atomic_file

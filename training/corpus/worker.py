@@ -16,10 +16,10 @@ from sys import platform
 from threading import Thread
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from training.corpus.cleaning import TAGS, clean_text, detect_language, text_digest
 from training.corpus.duplicates import band_digests
+from training.corpus.tokenising import DocumentEncoder
 from training.errors import UserError
 
 BATCH_CHARACTERS = 1 << 18
@@ -58,28 +58,21 @@ class Processed:
     bands: np.ndarray | None  # uint64 [documents, bands]
 
 
-def token_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
-    """The smallest of the two types that holds every id."""
-    return np.uint16 if vocab_size <= 1 << 16 else np.uint32
-
-
-def process(batch: Batch, settings: Settings, tokenizer: Tokenizer) -> Processed:
-    """Clean and tokenise one batch. Token ids carry no special tokens."""
+def process(batch: Batch, settings: Settings, encoder: DocumentEncoder) -> Processed:
+    """Clean and tokenise one batch; special tokens are put in later, when rows are packed."""
     texts = [clean_text(text) for text in batch.texts]
     short = np.array([len(text) < settings.min_characters for text in texts])
     kept = [text for text, is_short in zip(texts, short, strict=True) if not is_short]
-    # Special tokens are put in when rows are packed. The fast variant leaves out offsets, which nobody needs
-    # here.
-    encodings = iter(tokenizer.encode_batch_fast(kept, add_special_tokens=False))
-    ids = [[] if is_short else next(encodings).ids for is_short in short]
-    dtype = token_dtype(tokenizer.get_vocab_size())
+    encoded = iter(encoder.encode(kept))
+    empty = np.empty(0, encoder.dtype)
+    ids = [empty if is_short else next(encoded) for is_short in short]
     lengths = np.array([len(row) for row in ids], np.int64)
     tags = [settings.language if settings.language != "auto" else detect_language(text) for text in texts]
     threshold = settings.near_threshold
     return Processed(
         position=batch.position,
         utf8_bytes=np.array([len(text.encode()) for text in texts], np.int64),
-        tokens=np.concatenate([np.asarray(row, dtype) for row in ids]) if ids else np.empty(0, dtype),
+        tokens=np.concatenate([empty, *ids]),
         lengths=lengths,
         characters=np.array([len(text) for text in texts], np.int64),
         digests=np.array([text_digest(text) for text in texts], np.uint64),
@@ -89,12 +82,12 @@ def process(batch: Batch, settings: Settings, tokenizer: Tokenizer) -> Processed
     )
 
 
-_tokenizer: Tokenizer | None = None
+_encoder: DocumentEncoder | None = None
 
 
 def _start(tokenizer_file: Path) -> None:
     """Runs once in every worker process."""
-    global _tokenizer
+    global _encoder
     from training.tokenizer import load_tokenizer
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process per processor already
@@ -102,7 +95,7 @@ def _start(tokenizer_file: Path) -> None:
     parent = parent_process()
     assert parent is not None
     Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _tokenizer = load_tokenizer(tokenizer_file)
+    _encoder = DocumentEncoder(load_tokenizer(tokenizer_file))
 
 
 def _end_with(sentinel: int) -> None:
@@ -112,8 +105,8 @@ def _end_with(sentinel: int) -> None:
 
 
 def _work(batch: Batch, settings: Settings) -> Processed:
-    assert _tokenizer is not None
-    return process(batch, settings, _tokenizer)
+    assert _encoder is not None
+    return process(batch, settings, _encoder)
 
 
 class Pool:

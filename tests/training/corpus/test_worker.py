@@ -8,17 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.toy import toy_tokenizer
-from training.corpus.worker import Batch, Pool, Settings, process, token_dtype
+from training.corpus.tokenising import DocumentEncoder
+from training.corpus.worker import Batch, Pool, Settings, process
 from training.errors import UserError
 from training.tokenizer import load_tokenizer
 
 TOKENIZER = toy_tokenizer()
 TOKENIZER.encode_special_tokens = True
+ENCODER = DocumentEncoder(TOKENIZER)
 
 
 @given(st.lists(st.text("我喜欢苹果 ab。\n[MASK]", max_size=60), min_size=1, max_size=8))
 def test_tokens_are_those_of_each_document_alone(texts: list[str]) -> None:
-    processed = process(Batch(texts, 7), Settings("auto", 3, None), TOKENIZER)
+    processed = process(Batch(texts, 7), Settings("auto", 3, None), ENCODER)
     ends = np.cumsum(processed.lengths)
     for number, text in enumerate(texts):
         ids = processed.tokens[ends[number] - processed.lengths[number] : ends[number]].tolist()
@@ -29,13 +31,8 @@ def test_tokens_are_those_of_each_document_alone(texts: list[str]) -> None:
 
 
 def test_special_tokens_in_text_stay_text() -> None:
-    processed = process(Batch(["say [MASK] and [SEP] please"], 0), Settings("en", 1, None), TOKENIZER)
+    processed = process(Batch(["say [MASK] and [SEP] please"], 0), Settings("en", 1, None), ENCODER)
     assert not {2, 3, 4} & set(processed.tokens.tolist())
-
-
-def test_large_vocabularies_get_a_wider_type() -> None:
-    assert token_dtype(65_536) is np.uint16
-    assert token_dtype(65_537) is np.uint32
 
 
 def test_pool_keeps_the_order_and_reads_little_ahead(tokenizer_file: Path) -> None:
