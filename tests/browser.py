@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -26,6 +26,11 @@ Call = Callable[..., Any]
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
 REFUSED = "Failed to load resource"
 """How the browser itself reports an answer of 400 or more; expected where a test provokes one."""
+
+
+PATIENCE_MS = 30_000
+"""A busy machine is no failure."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def watched_page(
     context = browser.new_context(
         **{"locale": "zh-CN", "viewport": {"width": 1280, "height": 900}, **options}
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     if permissions:
         context.grant_permissions(list(permissions), origin=home.rstrip("/"))
 
@@ -82,10 +87,15 @@ def watched_page(
     assert strangers == []
 
 
-def serious_problems(page: Page) -> list[str]:
-    """What axe-core finds on the page as it stands, of impact serious or critical: one line per element."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run(document)).violations")
+def serious_problems(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds on the page as it stands, of impact serious or critical: one line per element.
+
+    ``rules``: look for these only.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    found = page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
     return [
         f"{rule['id']} ({rule['impact']}): {node['html'][:200]} {node['failureSummary']}"
         for rule in found

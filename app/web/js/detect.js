@@ -10,12 +10,12 @@ import { createTask } from "./task.js";
 import { createThreshold, thresholdField } from "./threshold.js";
 import { createWalk } from "./walk.js";
 
-function requests(settings, text) {
+function requests(settings, text, model) {
   const body = {
     input: text,
     threshold: thresholdField(settings.threshold),
     granularity: settings.granularity,
-    suggestions: Number(settings.suggestions),
+    suggestions: model?.suggestions === false ? 0 : Number(settings.suggestions),
     ignore: settings.ignore ? settings.ignore.split(",") : [],
   };
   if (settings.model) body.model = settings.model;

@@ -112,7 +112,7 @@ export const en = {
   "detect.probability": "Probability of being replaced: {score}",
   "detect.replace": "Replace “{old}” with",
   "detect.apply": "Apply",
-  "detect.apply.label": "Apply “{text}”: the probability goes from {before} to {after}",
+  "detect.change": ", the probability goes from {before} to {after}, ",
   "detect.nothing": "The model has nothing better to offer.",
   "detect.below": "This place is below the threshold of the last run, so it has no suggestions yet.",
   "detect.fetch": "Run again at this threshold",

@@ -112,7 +112,7 @@ export const zh = {
   "detect.probability": "被替换的概率 {score}",
   "detect.replace": "把“{old}”换成",
   "detect.apply": "采用",
-  "detect.apply.label": "采用“{text}”，可疑度将由 {before} 变为 {after}",
+  "detect.change": "，可疑度由 {before} 变为 {after}，",
   "detect.nothing": "模型没有更好的建议。",
   "detect.below": "这一处低于上次运行的阈值，还没有建议。",
   "detect.fetch": "以当前阈值重新运行",

@@ -36,14 +36,10 @@ function line(span, suggestion, apply) {
     {},
     element(
       "button",
-      {
-        type: "button",
-        class: "suggestion",
-        "aria-label": t("detect.apply.label", { text: suggestion.text, before, after }),
-        on: { click: () => apply(span, suggestion) },
-      },
+      { type: "button", class: "suggestion", on: { click: () => apply(span, suggestion) } },
       element("bdi", { class: "suggestion-text" }, suggestion.text),
-      element("span", { class: "suggestion-score" }, `${before} → ${after}`),
+      element("span", { class: "visually-hidden" }, t("detect.change", { before, after })),
+      element("span", { class: "suggestion-score", "aria-hidden": "true" }, `${before} → ${after}`),
       element("span", { class: "suggestion-apply" }, t("detect.apply")),
     ),
   );

@@ -20,7 +20,8 @@ import { LINK_TEXT_LIMIT, formatHash, writeHash } from "./state.js";
 /**
  * @typedef {object} Definition
  * @property {string} name "classify", "detect" or "summarize"
- * @property {(settings: Record<string, string>, text: string) => {path: string, body: object, name?: string}[]} requests
+ * @property {(settings: Record<string, string>, text: string, model: object|undefined) =>
+ *   {path: string, body: object, name?: string}[]} requests `model` is what `/v1/models` says, once it has said it
  * @property {(output: HTMLElement, results: object[], text: string) => string} draw shows the answers and returns the
  *   one sentence that the status line says
  *
@@ -38,6 +39,7 @@ export function createTask({ name, requests, draw }) {
 
   const text = () => parts.text.value;
   const settings = () => readSettings(panel);
+  const model = () => chosenModel(find(panel, "[data-models]"));
   /** What a link carries. A text that nobody has run yet is only an example and is left out. */
   const state = () => ({ text: last?.text ?? "", ...settings() });
 
@@ -54,7 +56,7 @@ export function createTask({ name, requests, draw }) {
     writeHash(name, { text: sent, ...settings() });
     const clock = startWork();
     try {
-      const asked = requests(settings(), sent);
+      const asked = requests(settings(), sent, model());
       const answers = await Promise.all(asked.map((each) => post(each.path, each.body, mine.signal)));
       last = { text: sent, results: asked.map((each, index) => ({ ...each, ...answers[index] })) };
       failure = null;
@@ -83,7 +85,8 @@ export function createTask({ name, requests, draw }) {
   /** On a phone the result lies below what can be seen. */
   function bringIntoView() {
     const top = parts.result.getBoundingClientRect().top;
-    if (top > innerHeight * 0.75) parts.result.scrollIntoView({ block: "start", behavior: "smooth" });
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    if (top > innerHeight * 0.75) parts.result.scrollIntoView({ block: "start", behavior });
   }
 
   function redraw() {
@@ -139,7 +142,7 @@ export function createTask({ name, requests, draw }) {
 
   function count() {
     const pieces = [t("text.count", { count: countCodePoints(text()) })];
-    const limit = chosenModel(find(panel, "[data-models]"))?.max_tokens;
+    const limit = model()?.max_tokens;
     const tokens = limit ? estimateTokens(text()) : 0;
     if (limit && tokens > limit - 2) {
       pieces.push(t("text.windows", { windows: Math.ceil(tokens / (limit - 2)), limit }));

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route
 
-from tests.browser import Call, chromium, watched_page
+from tests.browser import Call, watched_page
 
 WEB = Path(__file__).resolve().parents[3] / "app" / "web"
 ORIGIN = "http://page.test"
@@ -24,16 +24,16 @@ def _from_disk(route: Route) -> None:
         route.fulfill(path=WEB / path.removeprefix("/"))
 
 
-@pytest.fixture(scope="session")
-def module_page() -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def module_page(browser: Browser) -> Iterator[Page]:
     """An empty page of an origin whose files are those of ``app/web``."""
-    with chromium() as browser, watched_page(browser, ORIGIN) as page:
+    with watched_page(browser, ORIGIN) as page:
         page.context.route(f"{ORIGIN}/**", _from_disk)
         page.goto(ORIGIN)
         yield page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def call(module_page: Page) -> Call:
     """``call("codepoints", "countCodePoints", text)`` calls a module's function, by JSON both ways."""
 
