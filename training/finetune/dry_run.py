@@ -25,7 +25,8 @@ def reviews(count: int, seed: int) -> list[tuple[str, str]]:
     rows = []
     for at in range(count):
         label, words = ("positive", _GOOD) if at % 2 else ("negative", _BAD)
-        rows.append((label, f"{random.choice(_FILL)}，{random.choice(words)}，{random.choice(words)}。{seed} {at}"))
+        one, two = random.choice(words), random.choice(words)
+        rows.append((label, f"{random.choice(_FILL)}，{one}，{two}。{seed} {at}"))
     return rows
 
 
