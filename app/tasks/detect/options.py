@@ -30,6 +30,8 @@ class DetectOptions:
             pieces put together; a Chinese character is a word of its own, since the service carries no
             segmenter, and touching flagged characters come together as a span.
         suggestions: most repairs for each span, 0 to 10. More than 0 needs a bundle with a generator.
+        sound_alike: weigh Chinese suggestions by how like they sound to what stands there, for text that was
+            typed by sound.
         ignore: character classes that are never flagged.
         protected: parts that are never flagged: strings, wherever they occur, or ``(start, end)`` in
             ``offset_unit``, which need a single input.
@@ -41,6 +43,7 @@ class DetectOptions:
     threshold: float | ThresholdName = "balanced"
     granularity: Granularity = "word"
     suggestions: int = 0
+    sound_alike: bool = False
     ignore: Collection[CharacterClass] = DEFAULT_IGNORE
     protected: Sequence[str | tuple[int, int]] = ()
     flag_unknown: bool = False

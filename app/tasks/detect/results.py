@@ -40,7 +40,8 @@ class Suggestion:
     Attributes:
         text: what to put in its place.
         score: the generator's probability of it times the discriminator's belief (1 - probability of having
-            been replaced) in it, 0 to 1. Suggestions are ranked by this.
+            been replaced) in it, times its likeness in sound where that was asked for; 0 to 1. Suggestions
+            are ranked by this.
         delta: by how much the span's score falls with it; positive is better.
     """
 

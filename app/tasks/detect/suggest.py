@@ -37,9 +37,16 @@ Members = list[tuple[int, Place]]
 
 
 async def suggest(
-    model: ServedModel, places: Sequence[Place], count: int, context: RequestContext
+    model: ServedModel,
+    places: Sequence[Place],
+    count: int,
+    context: RequestContext,
+    *,
+    sound_alike: bool = False,
 ) -> list[list[Suggestion]]:
     """At most ``count`` suggestions for each of ``places``, best first; fewer where fewer fit.
+
+    ``sound_alike`` multiplies in how like a Chinese candidate sounds to what stands there.
 
     Raises:
         ServiceError: from the engine.
@@ -53,7 +60,9 @@ async def suggest(
         masked = [_masked_row(model, members) for members in group]
         outputs = await model.engine.infer(masked, context, graph="generator")
         # A softmax over the vocabulary for every masked position: too long for the event loop.
-        proposed = await asyncio.to_thread(_propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES))
+        proposed = await asyncio.to_thread(
+            _propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES), sound_alike
+        )
         rows = [_repaired_rows(model, members, proposed) for members in group]
         judged = iter(await model.engine.infer([row for window in rows for row in window], context))
         for members, window_rows in zip(group, rows, strict=True):
@@ -89,7 +98,7 @@ def _masked_row(model: ServedModel, members: Members) -> TokenSequence:
 
 
 def _propose_all(
-    model: ServedModel, group: Sequence[Members], outputs: Sequence[Outputs], count: int
+    model: ServedModel, group: Sequence[Members], outputs: Sequence[Outputs], count: int, sound_alike: bool
 ) -> dict[int, list[Candidate]]:
     """Candidates by the place's index in the caller's list."""
     table = piece_table(model.encoder)
@@ -98,7 +107,8 @@ def _propose_all(
         start = 0
         for index, place in members:
             end = start + len(place.positions)
-            proposed[index] = propose(table, place, output["logits"][start:end], count)
+            logits = output["logits"][start:end]
+            proposed[index] = propose(table, place, logits, count, sound_alike=sound_alike)
             start = end
     return proposed
 
@@ -131,7 +141,7 @@ def _rank(
         suggestions.append(
             Suggestion(
                 text=candidate.text,
-                score=candidate.probability * (1.0 - replaced),
+                score=candidate.probability * candidate.prior * (1.0 - replaced),
                 delta=place.score - replaced,
             )
         )

@@ -73,7 +73,9 @@ async def detect_replaced(
     suggestions: list[list[Suggestion]] = [[] for reading in readings for _ in reading.spans]
     if options.suggestions:
         places = await off_loop(characters, _places, readings)
-        found = await suggest(model, list(places.values()), options.suggestions, context)
+        found = await suggest(
+            model, list(places.values()), options.suggestions, context, sound_alike=options.sound_alike
+        )
         for index, repairs in zip(places, found, strict=True):
             suggestions[index] = repairs
     return await off_loop(characters, _answer_all, readings, suggestions, threshold, options)

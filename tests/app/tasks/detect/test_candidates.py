@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from app.bundle import read_bundle
-from app.tasks.detect.candidates import PieceTable, piece_table, propose
+from app.tasks.detect.candidates import SOUND_PRIORS, PieceTable, piece_table, propose
 from app.tasks.detect.places import Place
 from app.tasks.model import load_encoder
 from tests.toy import toy_bundle
@@ -101,3 +101,35 @@ def test_what_would_be_written_the_same_is_no_candidate(encoder):
     # As in a cased vocabulary, where another id is written like the text that stands there.
     place = replace(place_of(encoder, "good"), text="Dog")
     assert "Dog" not in {candidate.text for candidate in propose(piece_table(encoder), place, logits, 99)}
+
+
+def test_sounds_are_weighed_on_request(encoder):
+    table = piece_table(encoder)
+    place = place_of(encoder, "十")  # 是 shi, 四 si: the same and nearly the same sound
+    logits = np.zeros((1, encoder.vocab_size))
+    for piece, logit in [("好", 3.0), ("在", 2.0), ("大", 1.5), ("是", 1.0), ("四", 1.0)]:
+        logits[0, encoder.pieces.index(piece)] = logit
+    plain = propose(table, place, logits, 3)
+    assert [(candidate.text, candidate.prior) for candidate in plain] == [("好", 1), ("在", 1), ("大", 1)]
+    weighed = propose(table, place, logits, 3, sound_alike=True)
+    assert [candidate.text for candidate in weighed] == ["是", "四", "好"]
+    assert [candidate.prior for candidate in weighed] == pytest.approx(
+        [SOUND_PRIORS["same"], SOUND_PRIORS["near"], SOUND_PRIORS["other"]]
+    )
+    probability = {candidate.text: candidate.probability for candidate in plain}
+    assert weighed[2].probability == pytest.approx(probability["好"])
+
+
+def test_what_has_no_known_sound_is_not_weighed(encoder):
+    logits = np.random.default_rng(1).normal(size=(1, encoder.vocab_size))
+    for text in ("apple", "，", "龘"):
+        place = place_of(encoder, text)
+        table = piece_table(encoder)
+        assert propose(table, place, logits, 5) == propose(table, place, logits, 5, sound_alike=True)
+
+
+def test_a_character_that_stays_in_a_longer_span_is_not_held_against_it(encoder):
+    table = piece_table(encoder)
+    token, surface = place_of(encoder, "是").ids[0], "是"
+    priors = dict(zip(table.fitting(token, surface).tolist(), table.priors(token, surface), strict=True))
+    assert priors[token] == 1.0

@@ -161,3 +161,18 @@ def test_unknown_words_can_be_repaired_when_flagged(model):
     (span,) = answer.spans
     assert span.text == "龘"
     assert len(span.suggestions) == 3
+
+
+def test_likeness_in_sound_is_part_of_the_score(model):
+    text = "我十错欢"
+    (plain,) = run(model, text, suggestions=10, threshold=0.0, protected=("我", "错", "欢"))
+    (weighed,) = run(
+        model, text, suggestions=10, threshold=0.0, protected=("我", "错", "欢"), sound_alike=True
+    )
+    by_text = {suggestion.text: suggestion.score for suggestion in plain.spans[0].suggestions}
+    assert weighed.spans[0].suggestions[0].text in {"是", "四"}
+    shared = [suggestion for suggestion in weighed.spans[0].suggestions if suggestion.text in by_text]
+    assert shared
+    for suggestion in shared:
+        prior = {"是": 1.0, "四": 0.1}.get(suggestion.text, 0.003)
+        assert suggestion.score == pytest.approx(by_text[suggestion.text] * prior, rel=1e-2)
