@@ -31,6 +31,7 @@ async def detect_endpoint(body: DetectRequest, request: Request) -> Response:
         threshold=body.threshold,
         granularity=body.granularity,
         suggestions=body.suggestions,
+        sound_alike=body.sound_alike,
         ignore=tuple(body.ignore),
         protected=tuple(
             (item.start, item.end) if isinstance(item, ProtectedRange) else item for item in body.protected

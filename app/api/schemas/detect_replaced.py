@@ -36,6 +36,11 @@ class DetectRequest(TaskRequest):
     suggestions: Annotated[int, Field(ge=0, le=MAX_SUGGESTIONS)] = Field(
         0, description="Most repairs for each span; more than 0 needs a bundle with a generator."
     )
+    sound_alike: bool = Field(
+        False,
+        description="Weigh Chinese suggestions by how like they sound to what stands there, for text that was "
+        "typed by sound.",
+    )
     ignore: list[CharacterClass] = Field(
         list(DEFAULT_IGNORE), description="Character classes that are never flagged."
     )
