@@ -38,8 +38,8 @@ class DetectRequest(TaskRequest):
     )
     sound_alike: bool = Field(
         False,
-        description="Weigh Chinese suggestions by how like they sound to what stands there, for text that was "
-        "typed by sound.",
+        description="Weigh Chinese suggestions by how like they sound to what stands there, for text "
+        "that was typed by sound.",
     )
     ignore: list[CharacterClass] = Field(
         list(DEFAULT_IGNORE), description="Character classes that are never flagged."
