@@ -116,6 +116,8 @@ class Supervisor:
     def _stop(self) -> int:
         self._stopping = True
         settings = self._settings
+        # Ours would keep the port open after the last worker's is closed, and let clients knock in vain.
+        self._listener.close()
         for worker in self._workers:
             if worker.process.poll() is None:
                 worker.process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -11,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 from app.api.lifecycle import Lifecycle
-from app.api.protocol import GuardedConfig
+from app.api.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
 
 EXIT_STARTUP = 1
@@ -32,6 +33,7 @@ class Server(uvicorn.Server):
         """``pipe``: file descriptor whose end tells that the supervisor is gone, however it went."""
         super().__init__(config)
         self._pipe = pipe
+        self._spare: list[socket.socket] = []
         self.exit_code = 0
         self._lifecycle = lifecycle
         self._drain_delay_s = drain_delay_s
@@ -53,7 +55,38 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._pipe is not None:
             asyncio.get_running_loop().add_reader(self._pipe, self._on_orphaned, self._pipe)
+        # A second handle on the same sockets: see _accept_rest.
+        self._spare = [each.dup() for each in sockets or ()]
         await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._accept_rest()
+        await super().shutdown(sockets)
+
+    async def _accept_rest(self) -> None:
+        """Stop listening without resetting the connections that the system has taken for us in the meantime.
+
+        Closing a listening socket resets whoever waits in its queue, and they may have sent their request. So
+        the event loop's handle is closed first, then the queue is emptied by hand, then the socket goes.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        for spare in self._spare:
+            spare.setblocking(False)
+            accepted = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    accepted.append(spare.accept()[0])
+            spare.close()
+            for connection in accepted:
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> GuardedProtocol:
+        return GuardedProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
