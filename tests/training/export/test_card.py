@@ -1,0 +1,53 @@
+"""The model card in the hub's form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.bundle import Metric, read_bundle
+from training.export.card import model_card
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"), [("classifier", "text-classification"), ("encoder", "feature-extraction")]
+)
+def test_front_matter_and_files(name: str, tag: str, models: Path) -> None:
+    manifest = read_bundle(models / name / "1").manifest
+    metric = Metric(
+        data_set="waimai",
+        split="test",
+        n=7,
+        metric="accuracy",
+        value=0.91234,
+        baseline="LR",
+        baseline_value=0.9,
+    )
+    card = model_card(manifest.model_copy(update={"metrics": [metric]}), ["zh", "en"])
+    _, front, body = card.split("---\n", 2)
+    values = yaml.safe_load(front)
+    assert values["license"] == "apache-2.0"
+    assert values["language"] == ["zh", "en"]
+    assert values["pipeline_tag"] == tag
+    assert values["model-index"][0]["results"][0]["metrics"] == [{"type": "accuracy", "value": 0.9123}]
+    for entry in manifest.graphs["model"].files.values():
+        assert f"`{entry.path}`" in body
+    assert "| waimai | test | 7 | accuracy | 0.9123 | LR: 0.9000 |" in body
+
+
+def test_the_card_in_the_bundle_is_the_card_of_its_manifest(models: Path) -> None:
+    bundle = read_bundle(models / "encoder" / "1")
+    without = bundle.manifest.model_copy(update={"card": None})
+    assert (bundle.path / "README.md").read_text(encoding="utf-8") == model_card(without, ["zh", "en"])
+
+
+def test_a_precision_that_is_not_shipped_is_still_reported(models: Path) -> None:
+    manifest = read_bundle(models / "classifier" / "1").manifest
+    graph = manifest.graphs["model"]
+    only = graph.model_copy(update={"files": {"int8": graph.files["int8"]}, "default_precision": "int8"})
+    card = model_card(manifest.model_copy(update={"graphs": {"model": only}}), [])
+    assert "| not shipped | fp32 |" in card
+    assert "**Experimental**" not in card
+    assert "**Experimental**" in model_card(manifest.model_copy(update={"experimental": True}), [])
