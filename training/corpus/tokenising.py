@@ -1,9 +1,9 @@
 """Token ids of many documents, several times faster than encoding each one, and always the same ids.
 
-A WordPiece tokenizer of BERT's kind looks at one word at a time: it cuts at white space, at punctuation and around
-every Chinese character. So the ids of a document are those of its pieces, one after another, and a piece that was
-seen before need not be encoded again: Chinese text has a few thousand different pieces, and English repeats its
-words. Where a tokenizer is not of this kind, documents are encoded whole.
+A WordPiece tokenizer of BERT's kind looks at one word at a time: it cuts at white space, at punctuation and
+around every Chinese character. So the ids of a document are those of its pieces, one after another, and a
+piece that was seen before need not be encoded again: Chinese text has a few thousand different pieces, and
+English repeats its words. Where a tokenizer is not of this kind, documents are encoded whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 _KEPT_PIECES = 1 << 17
 _LONGEST_KEPT = 32  # characters; longer pieces hardly ever come again
-# Subsets of what BERT takes for Chinese characters and punctuation: the more is cut, the fewer different pieces.
+# Subsets of what BERT takes for Chinese characters and punctuation: more cuts, fewer different pieces.
 _HAN = "\u4e00-\u9fff"
 _MARKS = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + "，。、；：？！“”‘’（）《》【】…—·"
 _CHARACTERS = re.compile(f"[{_HAN}{_MARKS}]|[^{_HAN}{_MARKS} \n]+")
