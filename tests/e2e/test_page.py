@@ -90,6 +90,7 @@ def test_a_result_says_which_model_answered_and_how_long_it_took(page: Page) -> 
     run(classify, "今天天气很好")
     facts = classify.locator(".facts")
     expect(facts).to_contain_text("sentiment")
+    assert "sentiment/1" in facts.inner_text()
     assert re.search(r"往返\s*[\d.,]+ 毫秒", facts.inner_text())
     assert re.search(r"服务器\s*.*[\d.,]+ 毫秒", facts.inner_text())
 

@@ -99,6 +99,7 @@ def test_a_service_with_keys_asks_for_one_and_the_tab_keeps_it(
         field.fill(KEY)
         page.get_by_role("button", name="使用").click()
         expect(page.locator("#panel-classify .facts")).to_be_visible()
+        expect(page.locator("#panel-classify").get_by_label("模型")).to_contain_text("sentiment")
         page.locator("#panel-classify").get_by_text("curl 命令").click()
         command = page.locator("#panel-classify").get_by_role("region", name="curl 命令").inner_text()
         assert 'Authorization: Bearer $API_KEY"' in command

@@ -41,8 +41,8 @@ export class ApiError extends Error {
  * POST `body` as JSON.
  *
  * @returns {Promise<{answer: object, version: string|null,
- *   timing: {roundTrip: number, stages: {name: string, duration: number}[]}}>} durations in milliseconds; `version` of
- *   the model that answered.
+ *   timing: {roundTrip: number, stages: {name: string, duration: number}[]}}>} durations in milliseconds; `version` is
+ *   the model that answered as `name/version`.
  * @throws {ApiError} the service refused or could not be reached.
  * @throws {DOMException} AbortError when `signal` was used.
  */

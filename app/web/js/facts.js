@@ -11,7 +11,7 @@ const SHOWN_JSON = 100_000;
 /** One line of facts about one answer; `name` tells two answers apart. */
 export function factsLine({ answer, version, timing }, name) {
   const entries = [
-    [t("fact.model"), version ? `${answer.model}@${version}` : answer.model],
+    [t("fact.model"), version ?? answer.model],
     [t("fact.tokens"), answer.usage && formatNumber(answer.usage.total_tokens ?? answer.usage.prompt_tokens)],
     [t("fact.round"), milliseconds(timing.roundTrip)],
     [t("fact.server"), timing.stages.map(stageText).join(" · ") || null],

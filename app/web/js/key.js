@@ -4,7 +4,8 @@ import { getApiKey, setApiKey } from "./api.js";
 import { find } from "./dom.js";
 
 let form;
-let retry = null;
+/** What to try again once there is a key. */
+const waiting = new Set();
 
 /** Wire the field that the page holds. */
 export function startKeyForm() {
@@ -15,9 +16,9 @@ export function startKeyForm() {
     event.preventDefault();
     setApiKey(input.value.trim());
     input.value = "";
-    const again = retry;
-    retry = null;
-    again?.();
+    const again = [...waiting];
+    waiting.clear();
+    for (const each of again) each();
   });
   find(form, "#key-forget").addEventListener("click", () => {
     setApiKey(null);
@@ -27,7 +28,7 @@ export function startKeyForm() {
 
 /** Show the field; `then` runs once a key was given. */
 export function askForKey(then) {
-  retry = then;
+  waiting.add(then);
   form.hidden = false;
   find(form, "#key-input").focus();
 }

@@ -38,6 +38,9 @@ export const en = {
   "option.model.default": "Default",
   "option.model.default.named": "Default ({model})",
 
+  "about.experimental": "Experimental model: take its results with care",
+  "about.baseline": "{line} (baseline {baseline} {value})",
+
   "status.ready": "The result appears here.",
   "status.working": "Working…",
   "status.elapsed": "{seconds} s",
@@ -129,6 +132,7 @@ export const en = {
   "summarize.value.max_chars": "{value} chars",
   "summarize.method": "Method",
   "summarize.method.default": "Model's default",
+  "summarize.method.default.named": "Default ({method})",
   "summarize.method.kmeans": "k-means clusters",
   "summarize.method.centroid": "Centroid",
   "summarize.method.textrank": "TextRank",
@@ -157,6 +161,7 @@ export const en = {
   "summarize.mark.plain": "Rank {rank}: ",
   "summarize.legend": "Numbers are ranks, letters are clusters: sentences of one cluster are close in meaning",
   "summarize.legend.plain": "Numbers are ranks",
+  "summarize.legend.shared": "double line: chosen by both methods",
   "summarize.agree": "Both methods chose {count} of the same sentences",
   "summarize.both": "chosen by both",
 };

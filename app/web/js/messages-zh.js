@@ -38,6 +38,9 @@ export const zh = {
   "option.model.default": "默认",
   "option.model.default.named": "默认（{model}）",
 
+  "about.experimental": "实验性模型，结果仅供参考",
+  "about.baseline": "{line}（基线 {baseline} {value}）",
+
   "status.ready": "结果会出现在这里。",
   "status.working": "处理中……",
   "status.elapsed": "{seconds} 秒",
@@ -129,6 +132,7 @@ export const zh = {
   "summarize.value.max_chars": "{value} 字",
   "summarize.method": "方法",
   "summarize.method.default": "模型默认",
+  "summarize.method.default.named": "模型默认（{method}）",
   "summarize.method.kmeans": "k 均值聚类",
   "summarize.method.centroid": "中心句",
   "summarize.method.textrank": "TextRank",
@@ -157,6 +161,7 @@ export const zh = {
   "summarize.mark.plain": "第 {rank} 名：",
   "summarize.legend": "数字是名次，字母是簇：同一个簇的句子意思相近",
   "summarize.legend.plain": "数字是名次",
+  "summarize.legend.shared": "双线：两种方法都选",
   "summarize.agree": "两种方法都选了 {count} 句",
   "summarize.both": "两种方法都选",
 };

@@ -30,7 +30,11 @@ export function formatHash(tab, settings) {
 
 /** Put the state into the address bar without adding to the history. */
 export function writeHash(tab, settings) {
-  history.replaceState(null, "", formatHash(tab, settings));
+  try {
+    history.replaceState(null, "", formatHash(tab, settings));
+  } catch {
+    // Browsers limit how often the address may change; the next change will be written again.
+  }
 }
 
 function splitOnce(text, separator) {

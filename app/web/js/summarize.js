@@ -6,6 +6,7 @@ import { countCodePoints, indexCodePoints } from "./codepoints.js";
 import { element, fill, find } from "./dom.js";
 import { formatNumber, formatPercent, onLanguage, t } from "./i18n.js";
 import { lengthField, startLength } from "./length.js";
+import { chosenModel, onModels } from "./models.js";
 import { createTask } from "./task.js";
 import { createWalk } from "./walk.js";
 
@@ -21,12 +22,12 @@ function requests(settings, text) {
   return methods.map((method) => ({
     path: "summarize",
     body: method ? { ...body, method } : body,
-    name: method ? t(`summarize.method.${method}`) : t("summarize.method.default"),
   }));
 }
 
 function draw(output, results, text) {
   const items = results.map((result) => result.answer.data[0]);
+  for (const [index, item] of items.entries()) results[index].name = methodName(item.method);
   const both = items.length > 1 ? chosenByAll(items) : new Set();
   // Two columns need the room of the whole page.
   output.closest(".workspace").classList.toggle("stacked", items.length > 1);
@@ -55,8 +56,13 @@ function version(item, text, both, titled) {
     element("blockquote", { class: "summary reading", dir: "auto" }, item.summary_text),
     element("p", { class: "summary-facts hint" }, kept(item, text), " ", copyButton(item.summary_text)),
     sentences(item, text, both),
-    element("p", { class: "hint" }, t(clustered ? "summarize.legend" : "summarize.legend.plain")),
+    element("p", { class: "hint" }, legend(clustered, both.size > 0)),
   );
+}
+
+function legend(clustered, shared) {
+  const line = t(clustered ? "summarize.legend" : "summarize.legend.plain");
+  return shared ? `${line} · ${t("summarize.legend.shared")}` : line;
 }
 
 function methodName(method) {
@@ -126,11 +132,18 @@ function bubbleText(sentence, ranks) {
 }
 
 function fillMethods(panel) {
-  for (const [setting, empty] of [["method", "summarize.method.default"], ["compare", "summarize.compare.none"]]) {
+  const standard = chosenModel(find(panel, "[data-models]"))?.summary_method;
+  const first = {
+    method: standard
+      ? t("summarize.method.default.named", { method: methodName(standard) })
+      : t("summarize.method.default"),
+    compare: t("summarize.compare.none"),
+  };
+  for (const [setting, empty] of Object.entries(first)) {
     const select = find(panel, `[data-setting="${setting}"]`);
     const before = select.value;
     const options = METHODS.map((method) => new Option(t(`summarize.method.${method}`), method));
-    select.replaceChildren(new Option(t(empty), ""), ...options);
+    select.replaceChildren(new Option(empty, ""), ...options);
     select.value = before;
   }
 }
@@ -139,7 +152,9 @@ function fillMethods(panel) {
 export function startSummarize() {
   const task = createTask({ name: "summarize", requests, draw });
   startLength(task.panel);
-  fillMethods(task.panel);
-  onLanguage(() => fillMethods(task.panel));
+  const refill = () => fillMethods(task.panel);
+  refill();
+  onLanguage(refill);
+  onModels(refill);
   return task;
 }

@@ -4,13 +4,15 @@
  * A task gives its requests and draws its answers; everything that the three have in common is here once.
  */
 
+import { aboutModel } from "./about.js";
 import { ApiError, post } from "./api.js";
 import { countCodePoints, estimateTokens } from "./codepoints.js";
 import { copyText } from "./clipboard.js";
-import { element, fill, find } from "./dom.js";
+import { fill, find } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { showFacts } from "./facts.js";
-import { applyLanguage, onLanguage, t } from "./i18n.js";
+import { buildFrame } from "./frame.js";
+import { onLanguage, t } from "./i18n.js";
 import { askForKey } from "./key.js";
 import { chosenModel, onModels } from "./models.js";
 import { problemView } from "./problem.js";
@@ -21,9 +23,9 @@ import { LINK_TEXT_LIMIT, formatHash, writeHash } from "./state.js";
  * @typedef {object} Definition
  * @property {string} name "classify", "detect" or "summarize"
  * @property {(settings: Record<string, string>, text: string, model: object|undefined) =>
- *   {path: string, body: object, name?: string}[]} requests `model` is what `/v1/models` says, once it has said it
+ *   {path: string, body: object}[]} requests `model` is what `/v1/models` says, once it has said it
  * @property {(output: HTMLElement, results: object[], text: string) => string} draw shows the answers and returns the
- *   one sentence that the status line says
+ *   one sentence that the status line says; gives each of several results a `name`
  *
  * @param {Definition} definition
  * @returns {object} the task: `run`, `restore`, `state`, `text`, `setText`, `replaceText`, `say`, and its elements
@@ -140,7 +142,8 @@ export function createTask({ name, requests, draw }) {
     parts.stale.hidden = last === null || last.text === text();
   }
 
-  function count() {
+  /** What stands around the text: how long it is, and what the chosen model is. */
+  function describe() {
     const pieces = [t("text.count", { count: countCodePoints(text()) })];
     const limit = model()?.max_tokens;
     const tokens = limit ? estimateTokens(text()) : 0;
@@ -148,11 +151,12 @@ export function createTask({ name, requests, draw }) {
       pieces.push(t("text.windows", { windows: Math.ceil(tokens / (limit - 2)), limit }));
     }
     parts.counter.textContent = pieces.join(" · ");
+    parts.about.textContent = aboutModel(model());
   }
 
   function setText(value) {
     parts.text.value = value;
-    count();
+    describe();
     markStale();
   }
 
@@ -181,7 +185,7 @@ export function createTask({ name, requests, draw }) {
   });
   parts.text.addEventListener("input", () => {
     parts.undo.hidden = true;
-    count();
+    describe();
     markStale();
   });
   parts.cancel.addEventListener("click", () => {
@@ -210,33 +214,14 @@ export function createTask({ name, requests, draw }) {
   });
   // A changed option shows its effect at once where there is a result to see it in.
   parts.options.addEventListener("change", () => {
-    count();
+    describe();
     if (last) run();
   });
-  onModels(count);
+  onModels(describe);
   onLanguage(() => {
-    count();
+    describe();
     if (controller === null) redraw();
   });
 
   return { name, panel, parts, run, restore, state, text, setText, replaceText, say };
-}
-
-/** Put the common frame into `panel` and move the task's own controls into their places. */
-function buildFrame(panel, name) {
-  const frame = find(document, "#frame").content.cloneNode(true);
-  const parts = { form: find(frame, "form"), result: find(frame, ".result") };
-  for (const node of frame.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  for (const slot of panel.querySelectorAll("[data-slot]")) parts[slot.dataset.slot].append(...slot.childNodes);
-  const controls = panel.querySelector('[data-slot="controls"]');
-  if (controls) parts.controls.className = controls.className;
-  parts.controls.hidden = true;
-  parts.text.id = `${name}-text`;
-  parts.counter.id = `${name}-counter`;
-  parts["text-label"].htmlFor = parts.text.id;
-  parts.text.setAttribute("aria-describedby", parts.counter.id);
-  panel.replaceChildren(frame);
-  applyLanguage(panel);
-  fill(parts.output, element("p", { class: "empty", "data-i18n": `${name}.empty` }, t(`${name}.empty`)));
-  return parts;
 }

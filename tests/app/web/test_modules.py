@@ -89,3 +89,30 @@ def test_ranks_go_by_score_and_then_by_reading_order(module_page) -> None:
     ]
     script = """(sentences) => import("/js/clusters.js").then((m) => [...m.rankSelected(sentences)])"""
     assert dict(module_page.evaluate(script, sentences)) == {2: 1, 0: 2, 3: 3}
+
+
+def test_a_model_is_described_with_the_baseline_beside_the_figure(call: Call) -> None:
+    metric = {
+        "data_set": "reviews",
+        "metric": "accuracy",
+        "value": 0.9012,
+        "baseline": "TF-IDF",
+        "baseline_value": 0.874,
+    }
+    call("i18n", "setLanguage", "en")
+    assert call("about", "aboutModel", {"experimental": False, "metrics": [metric]}) == (
+        "reviews: accuracy 0.901 (baseline TF-IDF 0.874)"
+    )
+    bare = {**metric, "baseline": None, "baseline_value": None}
+    described = call("about", "aboutModel", {"experimental": True, "metrics": [bare]})
+    assert described == "Experimental model: take its results with care · reviews: accuracy 0.901"
+    assert call("about", "aboutModel", {"experimental": False, "metrics": []}) == ""
+    assert call("about", "aboutModel", None) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0%"), (0.0004, "<0.1%"), (0.5, "50%"), (0.98765, "98.8%"), (0.9995, ">99.9%"), (1, "100%")],
+)
+def test_what_is_not_certain_never_reads_as_certain(call: Call, value: float, shown: str) -> None:
+    assert call("i18n", "formatPercent", value) == shown
