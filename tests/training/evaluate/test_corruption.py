@@ -1,0 +1,42 @@
+"""Corruption through the generator graph: where, how much, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from app.tasks.model import ServedModel
+from training.evaluate.corruption import corrupt_at_random, corrupt_with_generator, replaced_logits
+
+TEXTS = ["我喜欢吃苹果今天天气很好不坏", "鑫他说的人们去公园吧", "中国新闻体育经济一二三四五六七八九十"]
+
+
+def test_samples_stand_at_masked_places_only(detector: ServedModel) -> None:
+    rows = [detector.encoder.encode(text) for text in TEXTS]
+    corrupted, accuracy = asyncio.run(corrupt_with_generator(detector, rows, seed=3))
+    assert accuracy.positions == sum(max(1, round(0.15 * (~row.unknown).sum())) for row in rows)
+    for row, result in zip(rows, corrupted, strict=True):
+        np.testing.assert_array_equal(result.replaced, result.ids != row.ids)
+        assert result.replaced.sum() <= max(1, round(0.15 * len(row)))
+        np.testing.assert_array_equal(result.scored, ~row.unknown)
+        assert not result.replaced[row.unknown].any()
+    again, _ = asyncio.run(corrupt_with_generator(detector, rows, seed=3))
+    other, _ = asyncio.run(corrupt_with_generator(detector, rows, seed=4))
+    assert all(np.array_equal(a.ids, b.ids) for a, b in zip(corrupted, again, strict=True))
+    assert not all(np.array_equal(a.ids, b.ids) for a, b in zip(corrupted, other, strict=True))
+
+
+def test_the_accuracy_is_that_of_the_graph(detector: ServedModel) -> None:
+    rows = [detector.encoder.encode(text) for text in TEXTS]
+    _, accuracy = asyncio.run(corrupt_with_generator(detector, rows, seed=3))
+    assert 0 <= accuracy.top1 <= accuracy.top10 <= 1
+
+
+def test_logits_of_known_words(detector: ServedModel) -> None:
+    rows = corrupt_at_random([detector.encoder.encode("错我鑫坏好")], np.array([50]), seed=0, share=0.01)
+    logits, labels = asyncio.run(replaced_logits(detector, rows))
+    assert len(logits) == 4 == len(labels)
+    assert labels.sum() == 1
+    kept = [(-4.0, 4.0)[c in "错坏"] for c in "错我坏好"]
+    np.testing.assert_allclose(logits[~labels], np.array(kept)[~labels], atol=1e-6)
