@@ -58,17 +58,20 @@ def plan_errors(
     wanted = max(1, sum(random.random() < config.error_rate for _ in sites))
     edits: list[Edit] = []
     left: list[tuple[int, int]] = []
-    taken = 0
-    for start, end in sorted(random.sample(sites, min(wanted, len(sites)))):
-        if start < taken:
-            continue
+    taken: set[int] = set()
+    random.shuffle(sites)
+    for start, end in sites:  # some fit no kind of error, so more than ``wanted`` may have to be tried
+        if len(edits) + len(left) == wanted:
+            break
         edit = _one_error(text, start, end, random, config, confusions, sampler=sampler)
-        if edit == GENERATOR:
-            left.append((start, end))
-            taken = end
-        elif isinstance(edit, Edit):
+        reach = edit.end if isinstance(edit, Edit) else end
+        if edit is None or not taken.isdisjoint(range(start, reach)):
+            continue
+        taken.update(range(start, reach))
+        if isinstance(edit, Edit):
             edits.append(edit)
-            taken = edit.end
+        else:
+            left.append((start, end))
     return Plan(text, place, tuple(edits), tuple(left))
 
 
