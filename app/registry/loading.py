@@ -116,7 +116,8 @@ class Loader:
     def _lane(self, bundle: Bundle, graph: GraphName) -> Lane:
         precision = self._precision(bundle, graph)
         manifest = bundle.manifest
-        kind = (graph, precision, manifest.hidden_size, manifest.max_tokens)
+        default = manifest.graphs[graph].default_precision
+        kind = (graph, precision or default, manifest.hidden_size, manifest.max_tokens)
         session = self._open(bundle, graph, precision, kind)
         try:
             check_graph(bundle, graph, session)
@@ -134,11 +135,12 @@ class Loader:
             batch_positions=max(1, POSITION_VALUES // manifest.vocab_size),
         )
 
-    def _precision(self, bundle: Bundle, graph: GraphName) -> Precision:
+    def _precision(self, bundle: Bundle, graph: GraphName) -> Precision | None:
+        """The precision asked for where the bundle has it; None leaves it to the manifest and the backend."""
         declared = bundle.manifest.graphs[graph]
         wanted = self._options.precision
         if wanted is None or wanted in declared.files:
-            return wanted or declared.default_precision
+            return wanted
         _log.warning(
             "%s offers its %s in %s only, not in %s; serving %s",
             bundle.path,
@@ -147,9 +149,9 @@ class Loader:
             wanted,
             declared.default_precision,
         )
-        return declared.default_precision
+        return None
 
-    def _open(self, bundle: Bundle, graph: GraphName, precision: Precision, kind: _Kind) -> Session:
+    def _open(self, bundle: Bundle, graph: GraphName, precision: Precision | None, kind: _Kind) -> Session:
         def opened(backend: Backend) -> Session:
             options = self._options
             return open_session(

@@ -57,6 +57,9 @@ def test_the_faster_backend_wins() -> None:
     now = [0.0]
     slow, fast = Timed(now, 0.01, 1e-4), Timed(now, 0.001, 1e-5)
     assert race([slow, fast], SHAPE, clock=lambda: now[0]) is fast
+    assert race([fast, slow], SHAPE, clock=lambda: now[0]) is fast
+    hardly = Timed(now, 0.01, 0.97e-4)
+    assert race([slow, hardly], SHAPE, clock=lambda: now[0]) is slow
     assert race([slow], SHAPE) is slow
 
 

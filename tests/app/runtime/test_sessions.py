@@ -148,3 +148,23 @@ def test_choices_that_are_not_there(bundles: dict[str, Bundle], monkeypatch: pyt
     with pytest.raises(BackendUnavailable, match="pip install"):
         open_session(bundles["encode"], backend="openvino")
     assert open_session(bundles["encode"], backend="auto", threads=1).backend == "onnxruntime"
+
+
+def test_auto_times_both_where_openvino_may_win(
+    bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.runtime import opening
+
+    class Rival:
+        backend = "openvino"
+
+        def __init__(self, file: Path, shape: object, *, precision: str, threads: int) -> None:
+            assert (file.name, precision, threads) == ("model.onnx", "fp32", 1)
+
+    monkeypatch.setattr("app.runtime.openvino_session.OpenVinoSession", Rival)
+    monkeypatch.setattr("app.runtime.calibrate.race", lambda sessions, shape: sessions[-1])
+    monkeypatch.setattr("app.runtime.openvino_session.amx_available", lambda: False)
+    assert not opening.openvino_promising()
+    assert open_session(bundles["encode"], backend="auto", threads=1).backend == "onnxruntime"
+    monkeypatch.setattr(opening, "openvino_promising", lambda: True)
+    assert open_session(bundles["encode"], backend="auto", threads=1).backend == "openvino"
