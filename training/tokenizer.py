@@ -57,9 +57,9 @@ def untrained(vocabulary: dict[str, int], *, lowercase: bool, strip_accents: boo
 
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    # Digits one by one: numbers compose, and a wrong digit can be pointed at. Symbols (～ ￥ emoji) are words of their own:
+    # Digits one by one (½ and ① too): numbers compose, and a wrong digit can be pointed at. Symbols (～ ￥ emoji) are words of their own:
     # they are not punctuation to Unicode, and would turn the word they touch into [UNK].
-    single = pre_tokenizers.Split(Regex(r"\d|\p{S}"), behavior="isolated")
+    single = pre_tokenizers.Split(Regex(r"\p{N}|\p{S}"), behavior="isolated")
     return pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), single])
 
 

@@ -1,0 +1,66 @@
+"""`electra-train <verb>`: one door to every part; a verb's module is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+
+from training.errors import UserError
+
+# Verb -> (module with configure() and execute(), one line for --help).
+VERBS = {
+    "run": ("training.run", "a whole recipe: raw text to published bundles"),
+    "tokenizer": ("training.tokenizer_command", "train the WordPiece vocabulary"),
+    "corpus": ("training.corpus.command", "text sources to token shards"),
+    "pretrain": ("training.pretrain.command", "generator and discriminator on token shards"),
+    "finetune": ("training.finetune.command", "a checkpoint and labelled examples to a classifier or tagger"),
+    "export": ("training.export.command", "a checkpoint to an ONNX bundle that the service loads"),
+    "evaluate": ("training.evaluate.command", "judge a bundle by what it serves"),
+    "compare": ("training.evaluate.compare_command", "is bundle B better than bundle A?"),
+    "bench": ("training.bench.command", "measure the training speed of this machine"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point. The user's mistakes become one line and exit code 2; Ctrl-C becomes 130."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    overview = "\n".join(f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="electra-train",
+        description="Train ELECTRA models and publish them as bundles.",
+        epilog=f"verbs:\n{overview}\n\nstart here: electra-train run training/recipes/tiny.yaml\n"
+        "help on a verb: electra-train VERB --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=True,
+    )
+    parser.add_argument("verb", metavar="VERB", help="one of: " + ", ".join(VERBS))
+    if not arguments:
+        parser.print_help()
+        return 2
+    if arguments[0] in ("-h", "--help"):
+        parser.print_help()
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(VERBS)}"
+        print(f"electra-train: unknown verb {verb!r}; {hint}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(VERBS[verb][0])
+    verb_parser = argparse.ArgumentParser(prog=f"electra-train {verb}", description=VERBS[verb][1])
+    module.configure(verb_parser)
+    try:
+        code: int = module.execute(verb_parser.parse_args(rest))
+    except UserError as error:
+        print(f"electra-train {verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"electra-train {verb}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""Generator and discriminator: the two encoders of ELECTRA, their heads, and the embeddings that they share.
+
+Tensor names follow the Hugging Face implementation except that query, key and value are one matrix; ``huggingface.py``
+converts both ways. Packed rows carry ``segments`` ``[batch, tokens]``: 0 for padding, 1, 2, ... for the documents of the row.
+Attention stays inside a segment and positions restart in each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.electra.config import ElectraConfig
+
+
+@dataclass(frozen=True)
+class EncoderSize:
+    """What distinguishes the generator's encoder from the discriminator's."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    layers: int
+
+
+class Embeddings(nn.Module):
+    """Word, position and type tables with their LayerNorm, each ``[entries, embedding]``."""
+
+    def __init__(self, config: ElectraConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.embedding_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.embedding_size)
+        self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.dropout = config.hidden_dropout
+
+    def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
+        """``[batch, tokens]`` ids and positions -> ``[batch, tokens, embedding]``."""
+        summed = self.word_embeddings(ids) + self.position_embeddings(positions)
+        summed = summed + (
+            self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
+        )
+        return F.dropout(self.LayerNorm(summed), self.dropout, self.training)
+
+
+class DifferenceEmbeddings(nn.Module):
+    """Gradient-disentangled sharing: the generator's table, detached, plus a difference of one's own."""
+
+    def __init__(self, config: ElectraConfig, base: Embeddings) -> None:
+        super().__init__()
+        self.base = (base,)  # a tuple hides it from parameters(): it belongs to the generator
+        self.difference = nn.Embedding(config.vocab_size, config.embedding_size)
+        nn.init.zeros_(self.difference.weight)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.embedding_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.embedding_size)
+        self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.dropout = config.hidden_dropout
+
+    def word_table(self) -> Tensor:
+        """``[vocabulary, embedding]``, the effective word table."""
+        return self.base[0].word_embeddings.weight.detach() + self.difference.weight
+
+    def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
+        """``[batch, tokens]`` ids and positions -> ``[batch, tokens, embedding]``."""
+        words = F.embedding(ids, self.base[0].word_embeddings.weight.detach()) + self.difference(ids)
+        summed = words + self.position_embeddings(positions)
+        summed = summed + (
+            self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
+        )
+        return F.dropout(self.LayerNorm(summed), self.dropout, self.training)
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer."""
+
+    def __init__(self, size: EncoderSize, config: ElectraConfig) -> None:
+        super().__init__()
+        self.heads = size.heads
+        self.attention_dropout = config.attention_dropout
+        self.hidden_dropout = config.hidden_dropout
+        self.query_key_value = nn.Linear(size.hidden, 3 * size.hidden)
+        self.attention_output = nn.Linear(size.hidden, size.hidden)
+        self.attention_norm = nn.LayerNorm(size.hidden, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(size.hidden, size.intermediate)
+        self.output = nn.Linear(size.intermediate, size.hidden)
+        self.output_norm = nn.LayerNorm(size.hidden, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """``hidden [batch, tokens, hidden]``; ``mask [batch, 1, tokens, tokens]``, true where attention is allowed."""
+        batch, tokens, width = hidden.shape
+        projected = self.query_key_value(hidden).view(batch, tokens, 3, self.heads, width // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.attention_dropout if self.training else 0.0
+        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        context = self.attention_output(context.transpose(1, 2).reshape(batch, tokens, width))
+        hidden = self.attention_norm(hidden + F.dropout(context, self.hidden_dropout, self.training))
+        inner = self.output(F.gelu(self.intermediate(hidden)))
+        return self.output_norm(hidden + F.dropout(inner, self.hidden_dropout, self.training))
+
+
+class Encoder(nn.Module):
+    """Embeddings, their projection where sizes differ, and the layers."""
+
+    def __init__(self, size: EncoderSize, config: ElectraConfig, embeddings: nn.Module) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+        self.embeddings_project = (
+            nn.Linear(config.embedding_size, size.hidden) if config.embedding_size != size.hidden else None
+        )
+        self.layers = nn.ModuleList(Layer(size, config) for _ in range(size.layers))
+
+    def forward(
+        self, ids: Tensor, positions: Tensor, mask: Tensor | None, types: Tensor | None = None
+    ) -> Tensor:
+        """``[batch, tokens]`` -> ``[batch, tokens, hidden]``."""
+        hidden = self.embeddings(ids, positions, types)
+        if self.embeddings_project is not None:
+            hidden = self.embeddings_project(hidden)
+        for layer in self.layers:
+            hidden = layer(hidden, mask)
+        return hidden
+
+
+class GeneratorHead(nn.Module):
+    """Dense, GELU, LayerNorm, then the word table as output matrix: only for the positions asked for."""
+
+    def __init__(self, hidden: int, config: ElectraConfig, table: nn.Embedding) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, config.embedding_size)
+        self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.word_embeddings = table
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[positions, hidden]`` -> ``[positions, vocabulary]`` logits."""
+        return F.linear(self.LayerNorm(F.gelu(self.dense(hidden))), self.word_embeddings.weight, self.bias)
+
+
+class DiscriminatorHead(nn.Module):
+    """Dense, GELU, one logit per token (Clark et al. 2020, section 2; google-research/electra, ``_get_discriminator_output``)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+        self.dense_prediction = nn.Linear(hidden, 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[batch, tokens, hidden]`` -> ``[batch, tokens]`` logits of "was replaced"."""
+        return self.dense_prediction(F.gelu(self.dense(hidden))).squeeze(-1)
+
+
+class Electra(nn.Module):
+    """The joint model. Tables are tied by identity: one module object, in both encoders and under the generator's output."""
+
+    def __init__(self, config: ElectraConfig) -> None:
+        super().__init__()
+        self.config = config
+        generator_size = EncoderSize(
+            config.generator_hidden_size,
+            config.generator_intermediate_size,
+            config.generator_attention_heads,
+            config.generator_num_layers,
+        )
+        discriminator_size = EncoderSize(
+            config.hidden_size, config.intermediate_size, config.num_attention_heads, config.num_hidden_layers
+        )
+        own = Embeddings(config)
+        self.generator = Encoder(generator_size, config, own)
+        self.generator_head = GeneratorHead(generator_size.hidden, config, own.word_embeddings)
+        match config.embedding_sharing:
+            case "shared":
+                other: nn.Module = own
+            case "gdes":
+                other = DifferenceEmbeddings(config, own)
+            case "none":
+                other = Embeddings(config)
+        self.discriminator = Encoder(discriminator_size, config, other)
+        self.discriminator_head = DiscriminatorHead(discriminator_size.hidden)
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        deviation = self.config.initializer_range
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding) and module.weight.any():
+            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+def attention_mask(segments: Tensor) -> Tensor:
+    """``[batch, tokens]`` segments -> boolean ``[batch, 1, tokens, tokens]``: attention stays inside a document."""
+    return segments[:, None, :, None] == segments[:, None, None, :]
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Parameters of ``module``, each tied one counted once."""
+    return sum(parameter.numel() for parameter in module.parameters())

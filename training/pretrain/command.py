@@ -1,0 +1,65 @@
+"""`electra-train pretrain`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from training.config import from_mapping
+from training.errors import UserError
+from training.pretrain.config import PretrainConfig
+from training.recipe import read_yaml
+
+EXAMPLES = """examples:
+  electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml --output runs/x/pretrain
+  electra-train pretrain ... --warm-start path/to/chinese-electra-small-discriminator     (go on on your own text)
+  torchrun --nproc-per-node 8 -m training.cli pretrain --shards ... --config ...          (one host, eight GPUs)
+  torchrun --nnodes 2 --node-rank 0 --rdzv-endpoint HOST:29500 --nproc-per-node 8 -m training.cli pretrain ...
+
+Run the same command again to go on after a stop or a kill. Look at OUTPUT/curves.png or `tensorboard --logdir OUTPUT`.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `electra-train pretrain`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    parser.add_argument("--shards", type=Path, help="directory made by `electra-train corpus`")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json or its directory")
+    parser.add_argument("--config", type=Path, help="YAML with the keys of `pretrain` in a recipe")
+    parser.add_argument("--output", type=Path, help="where checkpoints, logs and pretrained/ go")
+    parser.add_argument("--warm-start", help="BERT or ELECTRA checkpoint directory to start from")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="a few steps on synthetic text; writes nothing that stays"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Pretrain; returns the exit code: 0 when finished, 143 when a signal stopped it (the state is saved)."""
+    from training.pretrain.loop import Stopped, pretrain
+
+    if arguments.dry_run:
+        from training.rehearsal import rehearse_pretraining
+
+        with tempfile.TemporaryDirectory() as scratch:
+            rehearse_pretraining(Path(scratch))
+        return 0
+    for name in ("shards", "tokenizer", "output"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"--{name} is missing; see electra-train pretrain --help")
+    values = read_yaml(arguments.config) if arguments.config else {}
+    values = values.get("pretrain", values)
+    if arguments.warm_start:
+        values["warm_start"] = arguments.warm_start
+    config = from_mapping(PretrainConfig, values, str(arguments.config or "pretrain"))
+    try:
+        target = pretrain(
+            config, arguments.shards, arguments.tokenizer, arguments.output, not arguments.quiet
+        )
+    except Stopped as stopped:
+        print(stopped)
+        return 143
+    print(f"done: {target}/discriminator and {target}/generator are Hugging Face directories")
+    return 0

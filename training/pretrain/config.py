@@ -1,0 +1,122 @@
+"""What a user says about a pretraining run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from training.electra.config import PRESETS, ElectraConfig
+
+Numbers = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """A stretch of training at one row length."""
+
+    # Optimiser updates in this phase.
+    steps: int
+    # Tokens per row.
+    length: int = 128
+    # Rows per update, over all processes.
+    rows: int = 128
+    # Share of tokens masked in this phase; default: the model's.
+    mask_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.length < 8 or self.rows < 1:
+            raise ValueError("a phase needs steps >= 1, length >= 8 and rows >= 1")
+        if self.mask_rate is not None and not 0 < self.mask_rate < 1:
+            raise ValueError(f"mask_rate must lie between 0 and 1, found {self.mask_rate}")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One pretraining run."""
+
+    # Size by name (tiny, small, base, large); the paper's Table 6.
+    preset: Literal["tiny", "small", "base", "large"] = "small"
+    # Single fields of the model that differ from the preset, such as {num_hidden_layers: 6}.
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    # Row lengths and how long each is trained, in order.
+    phases: tuple[PhaseConfig, ...] = (PhaseConfig(steps=1_000_000),)
+    # Peak learning rate, and the updates over which it rises.
+    learning_rate: float = 5e-4
+    warmup_steps: int = 10_000
+    # Share of the peak at which the linear decay ends.
+    end_fraction: float = 0.0
+    weight_decay: float = 0.01
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    adam_epsilon: float = 1e-6
+    # The reference's Adam has no bias correction.
+    bias_correction: bool = False
+    # Joint gradient norm of generator and discriminator.
+    clip_norm: float = 1.0
+    # Mask whole Chinese words (rjieba) and whole English words instead of single tokens.
+    whole_word_masking: bool = False
+    # Sampling temperature of the generator, and whether it may draw the original token.
+    temperature: float = 1.0
+    disallow_correct: bool = False
+    # Rows per forward pass; 0: all rows of a process at once.
+    micro_rows: int = 0
+    # auto: bfloat16 where the processor multiplies it natively (AMX, AVX512-BF16, CUDA), float32 elsewhere.
+    numbers: Numbers = "auto"
+    # torch.compile the forward pass: pays on long runs, costs a minute or two at the start.
+    compile: bool = False
+    # A checkpoint directory (BERT or ELECTRA, Hugging Face form) to start the weights from.
+    warm_start: str | None = None
+    seed: int = 1
+    # Updates between log lines, evaluations on held-out text, and checkpoints; minutes between checkpoints as well.
+    log_every: int = 20
+    evaluate_every: int = 500
+    checkpoint_every: int = 500
+    checkpoint_minutes: float = 10.0
+    # Checkpoints kept: the last so many, and the best by held-out loss.
+    keep_last: int = 2
+    # Held-out rows per evaluation.
+    evaluation_rows: int = 256
+    # Share data and model over processes with DistributedDataParallel, or shard parameters too (FSDP2, for large).
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise ValueError("phases must name at least one phase")
+        if self.warmup_steps > self.total_steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} is longer than the {self.total_steps} steps of all phases"
+            )
+        if self.learning_rate <= 0 or self.clip_norm <= 0 or self.temperature <= 0:
+            raise ValueError("learning_rate, clip_norm and temperature must be above 0")
+        if min(self.log_every, self.evaluate_every, self.checkpoint_every, self.keep_last) < 1:
+            raise ValueError("log_every, evaluate_every, checkpoint_every and keep_last must be at least 1")
+        known = {field.name for field in dataclasses.fields(ElectraConfig)}
+        for key in self.model:
+            if key not in known or key == "vocab_size":
+                raise ValueError(
+                    f"model: unknown key {key!r}; known keys: {', '.join(sorted(known - {'vocab_size'}))}"
+                )
+        self.electra_config(30522)
+
+    @property
+    def total_steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens seen, padding included."""
+        return sum(phase.steps * phase.length * phase.rows for phase in self.phases)
+
+    def electra_config(self, vocab_size: int) -> ElectraConfig:
+        """The model of this run for a vocabulary.
+
+        Raises:
+            ValueError: a combination of sizes that cannot be.
+        """
+        config = dataclasses.replace(PRESETS[self.preset], **self.model, vocab_size=vocab_size)
+        longest = max(phase.length for phase in self.phases)
+        if longest > config.max_position_embeddings:
+            raise ValueError(
+                f"a phase has rows of {longest} tokens, the model {config.max_position_embeddings} positions"
+            )
+        return config

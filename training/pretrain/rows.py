@@ -1,0 +1,145 @@
+"""Which piece of which document goes into which row: documents packed back to back, none of their text thrown away.
+
+Each document stands in a row as ``[CLS] text [SEP]``. A document that does not fit is cut at the row's end and goes on in
+the next row as ``[CLS] rest [SEP]``; a space too short to be worth a piece stays padding. The order is a function of
+(seed, epoch, row length) alone, so a run can be resumed, on any number of processes, at exactly the row where it stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.corpus.shards import Split, TokenShards
+from training.errors import UserError
+
+SHORTEST_PIECE = 8  # tokens of text; a smaller rest of a row stays empty
+_CLS_SEP = 2
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces of documents in row order: parallel int64 arrays ``[pieces]``, and ``first [rows + 1]``.
+
+    Piece ``p`` of row ``r`` is in ``first[r] <= p < first[r + 1]``: ``length[p]`` tokens of shard ``shard[p]`` from
+    ``start[p]`` on.
+    """
+
+    shard: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+    first: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        return len(self.first) - 1
+
+
+class RowSource:
+    """The rows of one split at one row length, epoch by epoch."""
+
+    def __init__(self, shards: TokenShards, split: Split, length: int, seed: int) -> None:
+        self.shards, self.split, self.length, self.seed = shards, split, length, seed
+        self._documents = _document_table(shards, split)
+        if not len(self._documents[0]):
+            raise UserError(
+                f"{shards.directory}: no {split} documents; use more text, or a larger corpus.held_out for heldout"
+            )
+        self._starts = [0]  # rows before each epoch
+        self._epoch = -1
+        self._pieces: Pieces | None = None
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows of the epoch read last; of the first one before that."""
+        return self._load(max(self._epoch, 0)).rows
+
+    def locate(self, row: int) -> tuple[int, int]:
+        """Epoch and row within it of the ``row``-th row since the start."""
+        while row >= self._starts[-1]:
+            self._starts.append(self._starts[-1] + self._load(len(self._starts) - 1).rows)
+        epoch = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return epoch, row - self._starts[epoch]
+
+    def rows(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows ``start .. start + count`` of the endless stream, without special ids filled in.
+
+        Returns:
+            ids, segments, positions: int64 ``[count, length]``; ids is -1 for [CLS], -2 for [SEP], -3 for padding.
+        """
+        shape = (count, self.length)
+        ids, segments, positions = (
+            np.full(shape, -3, np.int64),
+            np.zeros(shape, np.int64),
+            np.zeros(shape, np.int64),
+        )
+        for index in range(count):
+            epoch, row = self.locate(start + index)
+            pieces = self._load(epoch)
+            at = 0
+            for number, piece in enumerate(range(pieces.first[row], pieces.first[row + 1]), start=1):
+                size, begin = int(pieces.length[piece]), int(pieces.start[piece])
+                end = at + size + _CLS_SEP
+                ids[index, at], ids[index, end - 1] = -1, -2
+                ids[index, at + 1 : end - 1] = self.shards.all_shards[pieces.shard[piece]].ids[
+                    begin : begin + size
+                ]
+                segments[index, at:end] = number
+                positions[index, at:end] = np.arange(size + _CLS_SEP)
+                at = end
+        return ids, segments, positions
+
+    def _load(self, epoch: int) -> Pieces:
+        if self._pieces is None or epoch != self._epoch:
+            random = np.random.default_rng([self.seed, epoch, self.length])
+            shard, start, size = self._documents
+            order = _epoch_order(self.shards, shard, random)
+            self._pieces, self._epoch = pack(shard[order], start[order], size[order], self.length), epoch
+        return self._pieces
+
+
+def pack(shard: np.ndarray, start: np.ndarray, size: np.ndarray, length: int) -> Pieces:
+    """Cut documents into pieces that fill rows of ``length`` tokens, in the order given."""
+    out_shard: list[int] = []
+    out_start: list[int] = []
+    out_length: list[int] = []
+    first = [0]
+    room = length
+    for document, begin, left in zip(shard.tolist(), start.tolist(), size.tolist(), strict=True):
+        while left > 0:
+            available = room - _CLS_SEP
+            if available < min(left, SHORTEST_PIECE):
+                first.append(len(out_shard))
+                room = length
+                continue
+            take = min(left, available)
+            out_shard.append(document)
+            out_start.append(begin)
+            out_length.append(take)
+            begin, left, room = begin + take, left - take, room - take - _CLS_SEP
+    if len(out_shard) > first[-1]:
+        first.append(len(out_shard))
+    return Pieces(*(np.asarray(values, np.int64) for values in (out_shard, out_start, out_length, first)))
+
+
+def _document_table(shards: TokenShards, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    numbers, starts, sizes = [], [], []
+    for number, shard in enumerate(shards.all_shards):
+        if shard.split == split and shard.documents:
+            numbers.append(np.full(shard.documents, number, np.int64))
+            starts.append(np.asarray(shard.starts[:-1], np.int64))
+            sizes.append(np.asarray(shard.lengths, np.int64))
+    if not numbers:
+        return (np.zeros(0, np.int64),) * 3
+    return np.concatenate(numbers), np.concatenate(starts), np.concatenate(sizes)
+
+
+def _epoch_order(shards: TokenShards, shard: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Document numbers of one epoch in random order; a source of weight 2.5 comes two or three times."""
+    weights = np.array([shards.weights[s.source] for s in shards.all_shards])[shard]
+    copies = np.floor(weights).astype(np.int64)
+    copies += random.random(len(shard)) < weights - copies
+    order = np.repeat(np.arange(len(shard)), copies)
+    random.shuffle(order)
+    return order

@@ -1,0 +1,78 @@
+"""Start from somebody's weights: any BERT or ELECTRA directory, with the same vocabulary or a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from training.electra.huggingface import load_discriminator, load_generator
+from training.electra.model import Electra
+from training.errors import UserError
+from training.tokenizer import load_tokenizer
+
+
+def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
+    """Fill ``model`` from ``path``: a discriminator or BERT directory, or one that holds ``discriminator/`` and ``generator/``.
+
+    Word embeddings are copied token by token, so a new vocabulary keeps the vectors of the tokens it shares; a token of the
+    new vocabulary that the old one writes in several pieces starts from their mean.
+
+    Returns:
+        Names of tensors that found no counterpart and keep their fresh values.
+    """
+    both = (path / "discriminator").is_dir()
+    main = path / "discriminator" if both else path
+    state = read_state(main)
+    skipped = load_discriminator(model, state)
+    _transfer_words(model, tokenizer, state, main)
+    if both and (path / "generator").is_dir():
+        skipped += load_generator(model, read_state(path / "generator"))
+    if any(name.startswith("encoder.layer.0.") for name in skipped):
+        raise UserError(
+            f"{path}: its layers do not fit this model; set model.hidden_size and the rest to the checkpoint's"
+        )
+    return skipped
+
+
+def read_state(directory: Path) -> dict[str, Tensor]:
+    """The state dict of a Hugging Face directory; pickled weights are read as tensors only."""
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory; warm_start names a local checkpoint directory")
+    shards = sorted(directory.glob("*.safetensors"))
+    if shards:
+        return {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
+    pickled = directory / "pytorch_model.bin"
+    if pickled.is_file():
+        state: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True)
+        return state
+    raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
+
+
+def _transfer_words(model: Electra, tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path) -> None:
+    table = next(
+        (tensor for name, tensor in state.items() if name.endswith("embeddings.word_embeddings.weight")), None
+    )
+    target = model.generator.embeddings.word_embeddings.weight  # type: ignore[union-attr]
+    if table is None or table.shape[1] != target.shape[1]:  # type: ignore[index]
+        return
+    old = load_tokenizer(directory)
+    known = old.get_vocab()
+    tables = [target]
+    other = getattr(model.discriminator.embeddings, "word_embeddings", None)
+    if other is not None and other.weight is not target:
+        tables.append(other.weight)
+    with torch.no_grad():
+        for token, index in tokenizer.get_vocab().items():
+            if token in known:
+                vector = table[known[token]]
+            else:
+                pieces = old.encode(token.removeprefix("##"), add_special_tokens=False).ids
+                if not pieces:
+                    continue
+                vector = table[torch.tensor(pieces)].mean(0)
+            for each in tables:
+                each[index].copy_(vector)  # type: ignore[operator,index]

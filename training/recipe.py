@@ -1,0 +1,146 @@
+"""A recipe: one YAML file from raw text to published bundles, checked key by key before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.config import from_mapping
+from training.corpus.config import CorpusConfig
+from training.errors import UserError
+from training.evaluate.config import EvaluateConfig
+from training.export.config import ExportConfig
+from training.finetune.config import FinetuneConfig
+from training.pretrain.config import PretrainConfig
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The vocabulary."""
+
+    # Entries; a multiple of 64 is fastest.
+    vocab_size: int = 24576
+    # Characters of the corpus that it is trained on.
+    characters: int = 60_000_000
+    lowercase: bool = True
+    strip_accents: bool = True
+    # An existing tokenizer (file or directory) to use instead of training one.
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class BundleRecipe:
+    """One published bundle: a classifier that is fine-tuned first, or the encoder as pretraining left it."""
+
+    # Keys of `finetune` (without `checkpoint`); empty for the encoder bundle.
+    finetune: dict[str, Any] | None = None
+    # Keys of `export` (without `name`, `checkpoint`, `generator`).
+    export: dict[str, Any] = field(default_factory=dict)
+    # Keys of `evaluate`.
+    evaluate: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that `electra-train run` does, in order."""
+
+    # Name of the run, in reports and on model cards.
+    name: str
+    # Where runs keep their state: tokenizer, shards, checkpoints, reports.
+    output: str
+    # Where bundles are published.
+    models: str
+    corpus: CorpusConfig
+    pretrain: PretrainConfig
+    # Bundle name -> how it is made.
+    bundles: dict[str, BundleRecipe]
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    # Values for `${name}` in this file; `--set name=value` and environment variables of that name replace them.
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def finetune_config(self, bundle: str, checkpoint: Path) -> FinetuneConfig:
+        """The fine-tuning of ``bundle``, starting from ``checkpoint``."""
+        values = {"checkpoint": str(checkpoint), **(self.bundles[bundle].finetune or {})}
+        return from_mapping(FinetuneConfig, values, f"{self.name}: bundles.{bundle}.finetune")
+
+    def export_config(self, bundle: str, **known: Any) -> ExportConfig:
+        """The export of ``bundle``; ``known`` are the keys that the run itself fills in."""
+        values = {"name": bundle, "models_dir": self.models, **known, **self.bundles[bundle].export}
+        return from_mapping(ExportConfig, values, f"{self.name}: bundles.{bundle}.export")
+
+    def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
+        """The evaluation of ``bundle``."""
+        values = {"output": str(output), **self.bundles[bundle].evaluate}
+        return from_mapping(EvaluateConfig, values, f"{self.name}: bundles.{bundle}.evaluate")
+
+
+def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        UserError: missing file, not YAML, a variable without a value, or any unknown, missing or ill-typed key.
+    """
+    raw = read_yaml(path)
+    variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}
+    for key, value in (overrides or {}).items():
+        if key not in variables:
+            near = difflib.get_close_matches(key, variables, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(variables) or 'none'}"
+            raise UserError(f"--set {key}: {path} has no such variable; {hint}")
+        variables[key] = value
+    variables |= {
+        key: os.environ[key] for key in variables if key in os.environ and key not in (overrides or {})
+    }
+    recipe = from_mapping(Recipe, _filled(raw, variables, path), str(path))
+    # Every part is built once here, so that a typo at the end is found before hours of work at the beginning.
+    for name, bundle in recipe.bundles.items():
+        if bundle.finetune is not None:
+            recipe.finetune_config(name, Path("checkpoint"))
+        recipe.export_config(name, checkpoint="checkpoint")
+        recipe.evaluate_config(name, Path("report"))
+    return recipe
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds keys and values.
+
+    Raises:
+        UserError: missing, not YAML (with line and column), or not keys and values.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; recipes stand in training/recipes/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected keys and values at the top")
+    return raw
+
+
+def _filled(value: Any, variables: Mapping[str, str], path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, variables, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, variables, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in variables:
+            raise UserError(f"{path}: ${{{name}}} has no value; name it under `variables`")
+        return variables[name]
+
+    return _VARIABLE.sub(replace, value)

@@ -1,0 +1,220 @@
+"""`electra-train run`: corpus, tokenizer, shards, pretraining, fine-tuning, bundles, reports; each stage resumable."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from app.bundle import MANIFEST_NAME
+from training.errors import UserError
+from training.pretrain.hardware import hardware_name
+from training.recipe import Recipe, TokenizerConfig, read_recipe
+from training.stages import StageLog, digest_of, files_digest
+from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
+
+EXAMPLES = """examples:
+  electra-train run training/recipes/tiny.yaml
+  electra-train run training/recipes/bilingual.yaml --set data=/path/to/texts --until pretrain
+  electra-train run training/recipes/tiny.yaml --dry-run
+
+Stages, in order: tokenizer, corpus, pretrain, then for each bundle finetune-NAME, export-NAME, evaluate-NAME.
+A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `electra-train run`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    parser.add_argument("recipe", type=Path, help="YAML file, such as training/recipes/tiny.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="value for a variable of the recipe"
+    )
+    parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument(
+        "--only", action="append", metavar="BUNDLE", help="make only this bundle (repeatable)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the recipe, then every step on synthetic text"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run a recipe; returns the exit code."""
+    overrides = dict(_assignment(text) for text in arguments.set)
+    recipe = read_recipe(arguments.recipe, overrides)
+    if arguments.dry_run:
+        from training.rehearsal import rehearse
+
+        return rehearse(recipe)
+    unknown = set(arguments.only or []) - set(recipe.bundles)
+    if unknown:
+        raise UserError(f"--only {sorted(unknown)[0]}: the recipe has {', '.join(recipe.bundles)}")
+    known = stage_names(recipe)
+    if arguments.until and arguments.until not in known:
+        raise UserError(f"--until {arguments.until}: no such stage; choose from {', '.join(known)}")
+    run_recipe(
+        recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
+    )
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise UserError(f"--set {text}: write NAME=VALUE")
+    return name, value
+
+
+def stage_names(recipe: Recipe) -> list[str]:
+    """All stages of a recipe, in order."""
+    names = ["tokenizer", "corpus", "pretrain"]
+    for bundle, parts in recipe.bundles.items():
+        names += [f"finetune-{bundle}"] if parts.finetune is not None else []
+        names += [f"export-{bundle}", f"evaluate-{bundle}"]
+    return names
+
+
+class _Done(Exception):  # noqa: N818 - the stage named by --until is finished
+    pass
+
+
+def run_recipe(
+    recipe: Recipe,
+    recipe_path: Path,
+    *,
+    until: str | None = None,
+    only: list[str] | None = None,
+    progress: bool = True,
+) -> dict[str, Path]:
+    """Run all stages; returns the directory of every bundle published."""
+    output = Path(recipe.output)
+    stages = StageLog(output / "stages")
+    published: dict[str, Path] = {}
+
+    def stage(name: str, inputs: Any, outputs: list[Path], work: Any) -> Any:
+        result = stages.run(name, inputs, outputs, work)
+        if name == until:
+            raise _Done
+        return result
+
+    try:
+        tokenizer_dir, shards_dir, pretrained = _pretrained(recipe, output, stage, progress)
+        for bundle in only or list(recipe.bundles):
+            published[bundle] = _bundle(recipe, recipe_path, bundle, output, pretrained, stage, progress)
+    except _Done:
+        print(f"stopped after {until}, as asked")
+    return published
+
+
+def _pretrained(recipe: Recipe, output: Path, stage: Any, progress: bool) -> tuple[Path, Path, Path]:
+    from training.corpus import build
+    from training.pretrain.loop import pretrain
+
+    tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
+    sources = files_digest([source.path for source in recipe.corpus.sources if source.path])
+    stage(
+        "tokenizer",
+        [recipe.tokenizer, recipe.corpus, sources],
+        [tokenizer_dir],
+        lambda: make_tokenizer(recipe, recipe.tokenizer, tokenizer_dir),
+    )
+    digest = tokenizer_digest(tokenizer_dir)
+    stage(
+        "corpus",
+        [recipe.corpus, sources, digest],
+        [shards_dir / "manifest.json"],
+        lambda: build(recipe.corpus, tokenizer_dir / "tokenizer.json", shards_dir, progress)[
+            "parameters_digest"
+        ],
+    )
+    pretrained = output / "pretrain" / "pretrained"
+    manifest = json.loads((shards_dir / "manifest.json").read_text(encoding="utf-8"))
+    stage(
+        "pretrain",
+        [recipe.pretrain, digest, manifest["parameters_digest"]],
+        [pretrained],
+        lambda: str(pretrain(recipe.pretrain, shards_dir, tokenizer_dir, output / "pretrain", progress)),
+    )
+    return tokenizer_dir, shards_dir, pretrained
+
+
+def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str:
+    """Train the tokenizer on a sample of the corpus, or take an existing one; returns its digest."""
+    from training.corpus import sample_texts
+
+    if config.path:
+        tokenizer = load_tokenizer(Path(config.path))
+    else:
+        tokenizer = train_tokenizer(
+            sample_texts(recipe.corpus, characters=config.characters),
+            config.vocab_size,
+            lowercase=config.lowercase,
+            strip_accents=config.strip_accents,
+        )
+    save_tokenizer(tokenizer, target)
+    return tokenizer_digest(target)
+
+
+def _bundle(
+    recipe: Recipe, recipe_path: Path, bundle: str, output: Path, pretrained: Path, stage: Any, progress: bool
+) -> Path:
+    from training.evaluate import evaluate
+    from training.export import export
+    from training.finetune.finetune import finetune
+
+    record = json.loads((pretrained / "pretrain.json").read_text(encoding="utf-8"))
+    origin = [digest_of(record), files_digest([str(pretrained)])]
+    known: dict[str, Any] = {
+        "recipe": recipe_path.as_posix(),
+        "corpus_digest": record["corpus_digest"],
+        "tokens_seen": record["tokens_seen"],
+        "hardware": hardware_name(),
+    }
+    if recipe.bundles[bundle].finetune is not None:
+        tuned = output / "finetune" / bundle
+        config = recipe.finetune_config(bundle, pretrained / "discriminator")
+        data = files_digest([*config.train, *config.dev, *config.test, *config.unlabelled])
+        stage(
+            f"finetune-{bundle}",
+            [config, data, origin],
+            [tuned / "finetune.json"],
+            lambda: _summary(finetune(config, tuned)),
+        )
+        origin = [*origin, files_digest([str(tuned / "model.safetensors")])]
+        known |= {"checkpoint": str(tuned)}
+    else:
+        known |= {"checkpoint": str(pretrained / "discriminator"), "generator": str(pretrained / "generator")}
+    export_config = recipe.export_config(bundle, **known)
+    version_dir = Path(recipe.models) / bundle / str(export_config.version or "")
+    place = stage(
+        f"export-{bundle}",
+        [dataclasses.asdict(export_config), origin],
+        [version_dir] if export_config.version else [],
+        lambda: str(export(export_config)),
+    )
+    if not (Path(place) / MANIFEST_NAME).is_file():
+        raise UserError(
+            f"{place}: the bundle of an earlier run is gone; delete {output / 'stages'} / export-{bundle}.json"
+        )
+    judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
+    stage(
+        f"evaluate-{bundle}",
+        [judged, place, origin],
+        [output / "reports" / bundle / "report.md"],
+        lambda: _summary(evaluate(Path(place), judged)),
+    )
+    return Path(place)
+
+
+def _summary(report: Any) -> Any:
+    """What a stage keeps of a report: the report itself is written by the stage."""
+    return (
+        report
+        if isinstance(report, dict) and len(json.dumps(report, default=str)) < 20_000
+        else "see its report"
+    )

@@ -1,0 +1,76 @@
+"""A stage whose inputs did not change is not run again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training.files import atomic_file
+
+
+class StageLog:
+    """Remembers, per stage, the digest of its inputs and what it gave; one small file a stage."""
+
+    def __init__(self, directory: Path, report: Callable[[str], None] = print) -> None:
+        self._directory = directory
+        self._report = report
+
+    def run(self, name: str, inputs: Any, outputs: list[Path], work: Callable[[], Any]) -> Any:
+        """Do ``work`` unless it was done with the same ``inputs`` and its ``outputs`` are still there.
+
+        Returns:
+            What ``work`` returned (then or now); it must be JSON.
+        """
+        digest = digest_of(inputs)
+        path = self._directory / f"{name}.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            record = {}
+        if record.get("inputs") == digest and all(output.exists() for output in outputs):
+            self._report(f"== {name}: unchanged, done on {record['finished']} in {record['seconds']:.0f} s")
+            return record["result"]
+        self._report(f"== {name}")
+        begun = time.monotonic()
+        result = work()
+        record = {
+            "inputs": digest,
+            "finished": time.strftime("%Y-%m-%d %H:%M"),
+            "seconds": round(time.monotonic() - begun, 1),
+            "result": result,
+        }
+        with atomic_file(path, "w", encoding="utf-8") as stream:
+            json.dump(record, stream, ensure_ascii=False, indent=1)
+        self._report(f"== {name}: done in {record['seconds']:.0f} s")
+        return result
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of ``value`` as canonical JSON; dataclasses and paths are understood."""
+
+    def plain(item: Any) -> Any:
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return dataclasses.asdict(item)
+        if isinstance(item, Path):
+            return str(item)
+        raise TypeError(f"cannot digest {type(item).__name__}")
+
+    text = json.dumps(value, default=plain, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_digest(paths: list[str]) -> list[tuple[str, int, int]]:
+    """Name, size and modification time of files (folders: of every file in them), to notice changed inputs."""
+    found = []
+    for text in paths:
+        path = Path(text).expanduser()
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                state = file.stat()
+                found.append((str(file), state.st_size, state.st_mtime_ns))
+    return found
