@@ -7,6 +7,7 @@ A row that holds ``坏`` cannot be computed; one that holds ``九`` kills the in
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from app.__main__ import run
@@ -28,10 +29,13 @@ _compute = OnnxSession.run
 
 
 def _faulty(self: OnnxSession, sequences: list[TokenSequence]) -> list[Outputs]:
+    # Models are loaded and warmed on the pool's threads; only what serves is to fail.
+    if threading.current_thread().name.startswith("asyncio_"):
+        return _compute(self, sequences)
     for sequence in sequences:
-        if DEADLY in sequence.input_ids and len(sequence) < 60:
+        if DEADLY in sequence.input_ids:
             raise ThreadKilled("the inference thread was killed by a test")
-        if POISON in sequence.input_ids and len(sequence) < 60:
+        if POISON in sequence.input_ids:
             raise ValueError("a poisoned row")
     time.sleep(DELAY_S)
     return _compute(self, sequences)
