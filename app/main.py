@@ -184,7 +184,9 @@ async def _load(service: Service, on_ready: Callable[[], None] | None) -> None:
     except NoModels as error:
         service.lifecycle.to_dead(str(error))
         return
-    except Exception as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # whatever it was, a service that never gets ready helps nobody
         _log.critical("the models could not be loaded", exc_info=error)
         service.lifecycle.to_dead(f"the models could not be loaded: {error}")
         return
