@@ -42,7 +42,7 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "bert": lambda: plain_bert(True),
     "bert without Chinese": lambda: plain_bert(False),
 }
-# Chinese of several planes, full-width forms, ligatures, punctuation, combining marks, odd spaces, special tokens.
+# Chinese of several planes, full-width forms, ligatures, punctuation, combining marks, odd spaces, specials.
 MIXED = st.lists(
     st.sampled_from([*"我喜欢苹果abC1９Ａ，。“…éÉ=<'.-_＝；(【·", "\n", " ", " "])
     | st.sampled_from(["ﬁ", "\u0301", "\u0338", "\u3099", "カ", "한", "𠀀", "豈", "\u2003", "\u1680"])
