@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -46,45 +55,61 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-@contextmanager
-def watched_page(
-    browser: Browser,
-    home: str,
-    *,
-    expected: tuple[str, ...] = (),
-    permissions: tuple[str, ...] = (),
-    **options: Any,
-) -> Iterator[Page]:
-    """A fresh page. When the block ends, complaints on its console and requests to other hosts fail the test.
+@dataclass
+class Watch:
+    """What a page did that ours must never do.
 
-    ``expected``: beginnings of console messages that the test provokes. ``options``: of the browser context.
+    Attributes:
+        home: the page's own address; every request belongs there.
+        expected: beginnings of console messages that a test provokes.
     """
-    messages: list[str] = []
-    strangers: list[str] = []
+
+    home: str
+    expected: tuple[str, ...] = ()
+    complaints: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(self.expected or ("\0",)):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def on_request(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.home).netloc:
+            self.strangers.append(request.url)
+
+    def check(self) -> None:
+        """Fail if the console complained, an error went uncaught or another host was asked."""
+        complaints, self.complaints = self.complaints, []
+        strangers, self.strangers = self.strangers, []
+        assert complaints == []
+        assert strangers == []
+
+
+@contextmanager
+def watched_context(browser: Browser, watch: Watch, **options: Any) -> Iterator[BrowserContext]:
+    """A fresh context under ``watch``. ``options``: of the context."""
     context = browser.new_context(
         **{"locale": "zh-CN", "viewport": {"width": 1280, "height": 900}, **options}
     )
     context.set_default_timeout(PATIENCE_MS)
-    if permissions:
-        context.grant_permissions(list(permissions), origin=home.rstrip("/"))
-
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(expected or ("\0",)):
-            messages.append(f"{message.type}: {message.text}")
-
-    def on_request(request: Request) -> None:
-        if urlsplit(request.url).netloc != urlsplit(home).netloc:
-            strangers.append(request.url)
-
-    context.on("console", on_console)
-    context.on("weberror", lambda error: messages.append(f"uncaught: {error.error}"))
-    context.on("request", on_request)
+    context.on("console", watch.on_console)
+    context.on("request", watch.on_request)
+    context.on("weberror", lambda error: watch.complaints.append(f"uncaught: {error.error}"))
     try:
-        yield context.new_page()
+        yield context
     finally:
         context.close()
-    assert messages == []
-    assert strangers == []
+
+
+@contextmanager
+def watched_page(
+    browser: Browser, home: str, *, expected: tuple[str, ...] = (), **options: Any
+) -> Iterator[Page]:
+    """A page in a fresh context. When the block ends, whatever :class:`Watch` saw fails the test."""
+    watch = Watch(home, expected)
+    with watched_context(browser, watch, **options) as context:
+        yield context.new_page()
+    watch.check()
 
 
 def serious_problems(page: Page, rules: list[str] | None = None) -> list[str]:
