@@ -1,0 +1,103 @@
+"""Whole evaluations of toy bundles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.bundle import read_bundle
+from training.errors import UserError
+from training.evaluate import evaluate
+from training.evaluate.config import EvaluateConfig
+from training.evaluate.dry_run import write_summaries
+
+
+def write_table(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("label\ttext\n" + "\n".join(map("\t".join, rows)) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, object]:
+    rows = [
+        ("negative", "我喜欢苹果"),
+        ("positive", "今天天气很好"),
+        ("negative", "the cat"),
+        ("positive", "good dog"),
+    ]
+    test = write_table(tmp_path / "test.tsv", rows)
+    train = write_table(tmp_path / "train.tsv", [(label, text * 2) for label, text in rows * 3])
+    return {"test": test, "train": [train], "resamplings": 100, "threads": 1, "latency_texts": 3}
+
+
+def test_a_classifier(toys: Path, tables: dict, tmp_path: Path) -> None:
+    directory = tmp_path / "labels" / "1"
+    shutil.copytree(toys / "labels" / "1", directory)
+    report = evaluate(directory, EvaluateConfig(**tables, output=str(tmp_path / "out"), record=True))
+    values = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    accuracy = values["sections"][report.sections[0].title]["bundle"]["accuracy"]["value"]
+    baseline = values["sections"][report.sections[0].title]["TF-IDF + logistic regression"]["accuracy"][
+        "value"
+    ]
+    assert report.passed is (accuracy > baseline)
+    assert (tmp_path / "out" / "reliability.png").is_file()
+    assert {m.metric for m in read_bundle(directory).manifest.metrics} >= {"accuracy", "macro_f1"}
+
+
+@pytest.mark.parametrize(("floor", "passed"), [(0.0, True), (1.0, False)])
+def test_the_floor_decides(floor: float, passed: bool, toys: Path, tables: dict, tmp_path: Path) -> None:
+    own = tables | {"train": [], "floor": floor, "output": str(tmp_path / "out")}
+    # Labels as the model gives them in three of four rows, so that accuracy lies between the floors.
+    report = evaluate(toys / "labels" / "1", EvaluateConfig(**own))
+    accuracy = report.sections[0].figures["bundle"]["accuracy"]["value"]
+    assert 0 < accuracy <= 1
+    assert report.passed is passed
+    assert ("not to be published" in " ".join(report.headline)) is not passed
+
+
+def test_an_encoder(toys: Path, errors: Path, tmp_path: Path) -> None:
+    write_summaries(
+        tmp_path / "sum.jsonl",
+        ["今天天气很好。", "我们去公园。", "新闻不坏。", "The cat sat.", "喜欢中国。", "经济大好。"],
+    )
+    config = EvaluateConfig(
+        errors=[str(errors)],
+        clean=[str(write_clean(tmp_path))],
+        summaries=[str(tmp_path / "sum.jsonl")],
+        output=str(tmp_path / "out"),
+        resamplings=100,
+        latency_texts=3,
+        threads=1,
+    )
+    report = evaluate(toys / "encoder" / "1", config, progress=False)
+    assert [section.title.split()[0] for section in report.sections] == [
+        "Detection",
+        "Summarization",
+        "Latency",
+    ]
+    assert report.passed is None
+    assert "F1 0.571" in report.headline[0]
+    images = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert images == {"errors.png", "errors_reliability.png", "summaries-sum.png"}
+
+
+def write_clean(directory: Path) -> Path:
+    (directory / "clean.jsonl").write_text('{"text": "我去公园。", "errors": []}\n', encoding="utf-8")
+    return directory / "clean.jsonl"
+
+
+def test_data_for_another_task_and_no_data(toys: Path, errors: Path, tables: dict) -> None:
+    with pytest.raises(UserError, match="errors: labels is a classifier; it is judged by test, train"):
+        evaluate(toys / "labels" / "1", EvaluateConfig(errors=[str(errors)]))
+    with pytest.raises(UserError, match="test: encoder is an encoder"):
+        evaluate(toys / "encoder" / "1", EvaluateConfig(test=tables["test"]))
+    with pytest.raises(UserError, match="encoder: nothing to judge it by"):
+        evaluate(toys / "encoder" / "1", EvaluateConfig())
+
+
+def test_a_bundle_that_cannot_be_served(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"bundle\.json: is missing"):
+        evaluate(tmp_path, EvaluateConfig(test="x"))

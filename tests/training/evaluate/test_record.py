@@ -1,0 +1,33 @@
+"""Figures in the bundle, which stays one that can be served."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from app.bundle import Metric, read_bundle
+from app.tasks.local import local_model
+from training.evaluate.record import card_languages, record_metrics
+
+
+def metric(data_set: str, value: float) -> Metric:
+    return Metric(data_set=data_set, split="test", n=9, metric="accuracy", value=value)
+
+
+def test_new_figures_take_the_place_of_old_ones_on_the_same_data(toys: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "labels" / "1"
+    shutil.copytree(toys / "labels" / "1", directory)
+    record_metrics(directory, [metric("a", 0.1), metric("b", 0.2)])
+    record_metrics(directory, [metric("b", 0.3)])
+    bundle = read_bundle(directory)
+    assert [(m.data_set, m.value) for m in bundle.manifest.metrics] == [("a", 0.1), ("b", 0.3)]
+    assert "| b | test | 9 | accuracy | 0.3000 |" in (directory / "README.md").read_text(encoding="utf-8")
+    local_model(directory)
+
+
+def test_languages_of_the_card_stay(toys: Path, tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text("---\nlicense: mit\nlanguage:\n- zh\n- en\n---\n\n# x\n")
+    assert card_languages(card) == ["zh", "en"]
+    card.write_text("# no front matter\n")
+    assert card_languages(card) == []
