@@ -29,8 +29,8 @@ _compute = OnnxSession.run
 
 
 def _faulty(self: OnnxSession, sequences: list[TokenSequence]) -> list[Outputs]:
-    # Models are loaded and warmed on the pool's threads; only what serves is to fail.
-    if threading.current_thread().name.startswith("asyncio_"):
+    # Models are loaded and warmed on other threads; only what serves is to fail.
+    if threading.current_thread().name != "inference":
         return _compute(self, sequences)
     for sequence in sequences:
         if DEADLY in sequence.input_ids:
