@@ -148,10 +148,12 @@ def _manifest(
     vocab_size: int,
     dtype: str,
 ) -> dict[str, Any]:
+    shards = [entry for source in config.sources for entry in stages[source.name].shards]
     return {
         "schema_version": SCHEMA_VERSION,
         "tokenizer_sha256": tokenizer,
         "parameters_digest": parameters,
+        "content_sha256": digest_of([(entry["path"], entry["sha256"]) for entry in shards]),  # for provenance
         "dtype": dtype,
         "vocab_size": vocab_size,
         "sources": {
@@ -167,7 +169,7 @@ def _manifest(
             }
             for source in config.sources
         },
-        "shards": [entry for source in config.sources for entry in stages[source.name].shards],
+        "shards": shards,
     }
 
 

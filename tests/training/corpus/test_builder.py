@@ -75,6 +75,21 @@ def test_the_result_depends_on_neither_workers_nor_place(
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_the_content_digest_is_that_of_the_tokens(
+    config: CorpusConfig, tokenizer_file: Path, tmp_path: Path
+) -> None:
+    first = build(config, tokenizer_file, tmp_path / "a", progress=False)
+    file = tmp_path / "one.txt"
+    os.utime(file, (1, 1))  # another machine, the same text
+    again = build(config, tokenizer_file, tmp_path / "b", progress=False)
+    assert again["content_sha256"] == first["content_sha256"]
+    file.write_text(file.read_text(encoding="utf-8") + "\n\nthe cat sat on the other mat", encoding="utf-8")
+    assert (
+        build(config, tokenizer_file, tmp_path / "b", progress=False)["content_sha256"]
+        != first["content_sha256"]
+    )
+
+
 def test_a_finished_corpus_is_not_built_again(
     config: CorpusConfig, tokenizer_file: Path, tmp_path: Path
 ) -> None:
