@@ -1,0 +1,79 @@
+# Two commands do all the set-up on a bare machine with Python >= 3.11: `make serve` and `make test`.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+SERVE := .venv
+DEV := .venv-dev
+BIN := $(DEV)/bin
+# Hugging Face libraries never look for a network in tests.
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help serve dev test test-fast test-slow lint format train-tiny bench-serve bench-pretrain soak docker-check lock clean
+
+help: ## say what the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+serve: $(SERVE)/.ready ## start the service with the bundles in models/ (HOST=127.0.0.1 PORT=8000)
+	@ELECTRA_HOST=$(HOST) ELECTRA_PORT=$(PORT) exec $(SERVE)/bin/python -m app
+
+dev: $(DEV)/.ready ## the same from the full environment, restarted whenever a file under app/ changes
+	@ELECTRA_HOST=$(HOST) ELECTRA_PORT=$(PORT) $(BIN)/python -m tests.reload
+
+test: lint test-fast ## lint, types and every test that needs seconds
+
+test-fast: $(DEV)/.ready
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(DEV)/.ready ## the tests that need minutes
+	$(BIN)/pytest -m slow
+
+lint: $(DEV)/.ready ## ruff, formatting, and mypy in strict mode on app/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV)/.ready ## put the code in the project's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train-tiny: $(DEV)/.ready ## raw text to bundles on the sample that the repository ships
+	$(BIN)/electra-train run training/recipes/tiny.yaml
+
+bench-pretrain: $(DEV)/.ready ## training speed beside a plain reference loop
+	$(BIN)/electra-train bench pretrain
+
+docker-check: ## build and try the images on a real engine (root)
+	docker/check.sh
+
+lock: $(DEV)/.ready ## pin both environments anew
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --no-emit-options -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile -q --upgrade --strip-extras --no-emit-options --extra train --extra dev --extra openvino \
+		--extra otel -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean: ## remove both environments
+	rm -rf $(SERVE) $(DEV)
+
+# The service's environment: its runtime dependencies, each file checked against its hash, and nothing else.
+$(SERVE)/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(SERVE)
+	$(SERVE)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+# The full environment: training, tests and tools on top.
+$(DEV)/.ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(DEV)
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
