@@ -28,7 +28,7 @@ def test_sigterm_in_full_load_loses_nothing(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAULTY_DELAY", "0.02")
-    with running(models, tmp_path / "run", launcher=FAULTY, drain_delay_s=0.5) as server:
+    with running(models, tmp_path / "run", launcher=FAULTY, drain_delay_s=3) as server:
         with Crowd(server.port, lambda number: {"input": "好" * (1 + number % 7)}, clients=16) as crowd:
             eventually(lambda: len(crowd.answers) > 50)
             server.signal(signal.SIGTERM)
@@ -90,7 +90,7 @@ def test_a_dead_inference_thread_fails_all_at_once_and_ends_the_process(
                 answers.append((int(stream.readline().split()[1]), b'"backend"' in stream.read()))
         assert server.wait() == 70
         assert len(answers) == 22
-        assert set(answers) == {(200, False), (503, True)}
+        assert set(answers) <= {(200, False), (503, True)}
         assert answers.count((503, True)) >= 10
         assert "inference thread ended" in server.log.splitlines()[-1]
 
