@@ -1,14 +1,17 @@
 """The bundle: the one contract between training and the service.
 
-A bundle is a directory ``models/<name>/<version>/`` that holds ``bundle.json``, ONNX graphs, ``tokenizer.json`` and a
-model card. Training writes it, the service reads it, and neither knows more of the other than this module says.
+A bundle is a directory ``models/<name>/<version>/`` that holds ``bundle.json``, ONNX graphs,
+``tokenizer.json`` and a model card. Training writes it, the service reads it, and neither knows more of the
+other than this module says.
 
 Graphs and their tensors (``batch`` and ``tokens`` are dynamic):
 
-- ``model`` of an ``encode`` bundle: ``input_ids, attention_mask, token_type_ids`` (int64 ``[batch, tokens]``) ->
-  ``logits`` (float32 ``[batch, tokens]``, replaced-token logits) and ``hidden`` (float32 ``[batch, tokens, hidden]``,
-  the layers named by ``pooling.layers``, averaged).
-- ``generator`` of an ``encode`` bundle: the same three inputs and ``positions`` (int64 ``[positions]``, indices into
+- ``model`` of an ``encode`` bundle: ``input_ids, attention_mask, token_type_ids`` (int64 ``[batch,
+tokens]``) ->
+  ``logits`` (float32 ``[batch, tokens]``, replaced-token logits) and ``hidden`` (float32 ``[batch, tokens,
+  hidden]``, the layers named by ``pooling.layers``, averaged).
+- ``generator`` of an ``encode`` bundle: the same three inputs and ``positions`` (int64 ``[positions]``,
+indices into
   the flattened ``[batch * tokens]`` grid) -> ``logits`` (float32 ``[positions, vocabulary]``).
 - ``model`` of a ``classify`` bundle: the same three inputs -> ``logits`` (float32 ``[batch, labels]``).
 """
@@ -98,7 +101,9 @@ class Calibration(_Strict):
 
 
 class Pooling(_Strict):
-    """How sentence vectors are made. ``statistics`` is an .npz with ``mean [hidden]`` and ``whitening [hidden, k]``."""
+    """How sentence vectors are made. ``statistics`` is an .npz with ``mean [hidden]`` and ``whitening
+    [hidden, k]``.
+    """
 
     layers: list[int]
     pooling: Literal["mean", "max", "cls"] = "mean"
@@ -220,7 +225,8 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
     """Read and verify ``path/bundle.json``; with ``verify`` every file's size and checksum too.
 
     Raises:
-        BundleError: missing or malformed manifest, name or version that disagrees with the directory, missing file,
+        BundleError: missing or malformed manifest, name or version that disagrees with the directory,
+        missing file,
             changed byte.
     """
     manifest_path = path / MANIFEST_NAME
@@ -235,7 +241,9 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "document"
-        raise BundleError(manifest_path, f"key {key}: {first['msg']}", "fix the key or export again") from None
+        raise BundleError(
+            manifest_path, f"key {key}: {first['msg']}", "fix the key or export again"
+        ) from None
     if (manifest.name, manifest.version) != (path.parent.name, path.name):
         raise BundleError(
             manifest_path,
@@ -254,7 +262,9 @@ def _verify_file(root: Path, entry: FileEntry) -> None:
         raise BundleError(file, "is missing", "copy the whole bundle again")
     if file.stat().st_size != entry.bytes:
         raise BundleError(
-            file, f"has {file.stat().st_size} bytes, bundle.json says {entry.bytes}", "copy the whole bundle again"
+            file,
+            f"has {file.stat().st_size} bytes, bundle.json says {entry.bytes}",
+            "copy the whole bundle again",
         )
     if sha256_of(file) != entry.sha256:
         raise BundleError(file, "differs from its checksum in bundle.json", "copy the whole bundle again")

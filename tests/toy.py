@@ -1,8 +1,9 @@
 """Toy bundles with graphs whose answers are known: fast to build, no torch, real ONNX files.
 
-Semantics: every vocabulary id has a fixed random vector ``table[id]``; ``hidden`` is that vector plus the mean vector of
-the row's real tokens; replaced-token ``logits`` are ``scores[id]`` (so a test chooses which words look replaced);
-classifier logits are the masked mean of ``table`` times a matrix; generator logits are ``hidden @ table.T``.
+Semantics: every vocabulary id has a fixed random vector ``table[id]``; ``hidden`` is that vector plus the
+mean vector of the row's real tokens; replaced-token ``logits`` are ``scores[id]`` (so a test chooses which
+words look replaced); classifier logits are the masked mean of ``table`` times a matrix; generator logits are
+``hidden @ table.T``.
 """
 
 from __future__ import annotations
@@ -19,14 +20,174 @@ from app import bundle as b
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN = 16
-WORDS = (
-    "我 喜 欢 吃 苹 果 今 天 气 很 好 不 坏 错 他 说 的 是 了 在 人 们 去 公 园 吧 新 闻 体 育 经 济 "
-    "中 国 大 小 上 下 一 二 三 四 五 六 七 八 九 十 。 ， ！ ？ ； ： “ ” ‘ ’ … — （ ） 、 . , ! ? ; : \" ' ( ) - "
-    "a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 "
-    "the cat dog sat on mat good bad love like apple apples phone pro iphone hello world mask "
-    "##a ##b ##c ##d ##e ##f ##g ##h ##i ##j ##k ##l ##m ##n ##o ##p ##q ##r ##s ##t ##u ##v ##w ##x ##y ##z "
-    "##0 ##1 ##2 ##3 ##4 ##5 ##6 ##7 ##8 ##9 ##ing ##ed"
-).split()
+WORDS = [
+    "我",
+    "喜",
+    "欢",
+    "吃",
+    "苹",
+    "果",
+    "今",
+    "天",
+    "气",
+    "很",
+    "好",
+    "不",
+    "坏",
+    "错",
+    "他",
+    "说",
+    "的",
+    "是",
+    "了",
+    "在",
+    "人",
+    "们",
+    "去",
+    "公",
+    "园",
+    "吧",
+    "新",
+    "闻",
+    "体",
+    "育",
+    "经",
+    "济",
+    "中",
+    "国",
+    "大",
+    "小",
+    "上",
+    "下",
+    "一",
+    "二",
+    "三",
+    "四",
+    "五",
+    "六",
+    "七",
+    "八",
+    "九",
+    "十",
+    "。",
+    "，",
+    "！",
+    "？",
+    "；",
+    "：",
+    "“",
+    "”",
+    "‘",
+    "’",
+    "…",
+    "—",
+    "（",
+    "）",
+    "、",
+    ".",
+    ",",
+    "!",
+    "?",
+    ";",
+    ":",
+    '"',
+    "'",
+    "(",
+    ")",
+    "-",
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "f",
+    "g",
+    "h",
+    "i",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "o",
+    "p",
+    "q",
+    "r",
+    "s",
+    "t",
+    "u",
+    "v",
+    "w",
+    "x",
+    "y",
+    "z",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "the",
+    "cat",
+    "dog",
+    "sat",
+    "on",
+    "mat",
+    "good",
+    "bad",
+    "love",
+    "like",
+    "apple",
+    "apples",
+    "phone",
+    "pro",
+    "iphone",
+    "hello",
+    "world",
+    "mask",
+    "##a",
+    "##b",
+    "##c",
+    "##d",
+    "##e",
+    "##f",
+    "##g",
+    "##h",
+    "##i",
+    "##j",
+    "##k",
+    "##l",
+    "##m",
+    "##n",
+    "##o",
+    "##p",
+    "##q",
+    "##r",
+    "##s",
+    "##t",
+    "##u",
+    "##v",
+    "##w",
+    "##x",
+    "##y",
+    "##z",
+    "##0",
+    "##1",
+    "##2",
+    "##3",
+    "##4",
+    "##5",
+    "##6",
+    "##7",
+    "##8",
+    "##9",
+    "##ing",
+    "##ed",
+]
 
 
 def toy_tokenizer() -> Tokenizer:
@@ -123,7 +284,9 @@ def _graph(root: Path, file: str, inputs: list[str], outputs: list[str]) -> b.Gr
     )
 
 
-def _model(nodes: list, outputs: list, initializers: dict[str, np.ndarray], extra_inputs: list = ()) -> onnx.ModelProto:
+def _model(
+    nodes: list, outputs: list, initializers: dict[str, np.ndarray], extra_inputs: list = ()
+) -> onnx.ModelProto:
     grid = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
         for name in ("input_ids", "attention_mask", "token_type_ids")
@@ -142,7 +305,9 @@ def _model(nodes: list, outputs: list, initializers: dict[str, np.ndarray], extr
 
 
 def _context_nodes() -> list:
-    """``vectors`` [batch, tokens, hidden], ``mean`` [batch, 1, hidden] over real tokens, ``hidden`` their sum."""
+    """``vectors`` [batch, tokens, hidden], ``mean`` [batch, 1, hidden] over real tokens, ``hidden`` their
+    sum.
+    """
     return [
         helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
         helper.make_node("Cast", ["attention_mask"], ["mask2"], to=TensorProto.FLOAT),

@@ -1,4 +1,6 @@
-"""Dataclasses from mappings: every key checked, every error names the key and the file, typos get a suggestion."""
+"""Dataclasses from mappings: every key checked, every error names the key and the file, typos get a
+suggestion.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> 
     ``where`` names the file and the key path for messages, such as ``tiny.yaml: pretrain``.
 
     Raises:
-        UserError: unknown key (with the nearest known one), missing key, wrong type, or a value that ``__post_init__``
+        UserError: unknown key (with the nearest known one), missing key, wrong type, or a value that
+        ``__post_init__``
             refuses with ``ValueError``.
     """
     if not isinstance(values or {}, Mapping):

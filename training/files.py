@@ -12,7 +12,9 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path``; rename it into place (after fsync) when the block ends without error."""
+    """Open a temporary file beside ``path``; rename it into place (after fsync) when the
+    block ends without error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -64,7 +64,8 @@ class Recipe:
     # Bundle name -> how it is made.
     bundles: dict[str, BundleRecipe]
     tokenizer: TokenizerConfig = TokenizerConfig()
-    # Values for `${name}` in this file; `--set name=value` and environment variables of that name replace them.
+    # Values for `${name}` in this file; `--set name=value` and environment variables of that name replace
+    # them.
     variables: dict[str, str] = field(default_factory=dict)
 
     def finetune_config(self, bundle: str, checkpoint: Path) -> FinetuneConfig:
@@ -87,7 +88,8 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
     """Read and check a recipe.
 
     Raises:
-        UserError: missing file, not YAML, a variable without a value, or any unknown, missing or ill-typed key.
+        UserError: missing file, not YAML, a variable without a value, or any unknown, missing or ill-typed
+        key.
     """
     raw = read_yaml(path)
     variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}

@@ -1,4 +1,6 @@
-"""Dry runs: every step of the real thing on synthetic text, in seconds, in a directory that is thrown away."""
+"""Dry runs: every step of the real thing on synthetic text, in seconds, in a directory that
+is thrown away.
+"""
 
 from __future__ import annotations
 

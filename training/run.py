@@ -1,4 +1,6 @@
-"""`electra-train run`: corpus, tokenizer, shards, pretraining, fine-tuning, bundles, reports; each stage resumable."""
+"""`electra-train run`: corpus, tokenizer, shards, pretraining, fine-tuning, bundles, reports; each stage
+resumable.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,7 @@ def run_recipe(
         return result
 
     try:
-        tokenizer_dir, shards_dir, pretrained = _pretrained(recipe, output, stage, progress)
+        pretrained = _pretrained(recipe, output, stage, progress)
         for bundle in only or list(recipe.bundles):
             published[bundle] = _bundle(recipe, recipe_path, bundle, output, pretrained, stage, progress)
     except _Done:
@@ -111,7 +113,7 @@ def run_recipe(
     return published
 
 
-def _pretrained(recipe: Recipe, output: Path, stage: Any, progress: bool) -> tuple[Path, Path, Path]:
+def _pretrained(recipe: Recipe, output: Path, stage: Any, progress: bool) -> Path:
     from training.corpus import build
     from training.pretrain.loop import pretrain
 
@@ -140,7 +142,7 @@ def _pretrained(recipe: Recipe, output: Path, stage: Any, progress: bool) -> tup
         [pretrained],
         lambda: str(pretrain(recipe.pretrain, shards_dir, tokenizer_dir, output / "pretrain", progress)),
     )
-    return tokenizer_dir, shards_dir, pretrained
+    return pretrained
 
 
 def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str:
@@ -199,7 +201,8 @@ def _bundle(
     )
     if not (Path(place) / MANIFEST_NAME).is_file():
         raise UserError(
-            f"{place}: the bundle of an earlier run is gone; delete {output / 'stages'} / export-{bundle}.json"
+            f"{place}: the bundle of an earlier run is gone; delete {output / 'stages'} / "
+            f"export-{bundle}.json"
         )
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
     stage(

@@ -65,7 +65,9 @@ def digest_of(value: Any) -> str:
 
 
 def files_digest(paths: list[str]) -> list[tuple[str, int, int]]:
-    """Name, size and modification time of files (folders: of every file in them), to notice changed inputs."""
+    """Name, size and modification time of files (folders: of every file in them), to notice
+    changed inputs.
+    """
     found = []
     for text in paths:
         path = Path(text).expanduser()

@@ -1,9 +1,9 @@
 """The WordPiece tokenizer: one vocabulary for Chinese and English together; this module owns normalisation.
 
-Normalisation lives inside ``tokenizer.json`` as alignable steps, so that offsets always refer to the text as sent:
-full-width letters, digits and a few ligatures are folded; CJK punctuation (，。“ ” ‘ ’ — …) is kept and stands in the
-vocabulary; control characters are dropped; every Chinese character is a token of its own. Lower-casing and accent stripping
-are separate choices and are saved with the tokenizer.
+Normalisation lives inside ``tokenizer.json`` as alignable steps, so that offsets always refer to the text as
+sent: full-width letters, digits and a few ligatures are folded; CJK punctuation (，。“ ” ‘ ’ — …) is kept and
+stands in the vocabulary; control characters are dropped; every Chinese character is a token of its own.
+Lower-casing and accent stripping are separate choices and are saved with the tokenizer.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def untrained(vocabulary: dict[str, int], *, lowercase: bool, strip_accents: boo
 
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    # Digits one by one (½ and ① too): numbers compose, and a wrong digit can be pointed at. Symbols (～ ￥ emoji) are words of their own:
+    # Digits one by one (½ and ① too): numbers compose, and a wrong digit can be pointed at. Symbols (～ ￥
+    # emoji) are words of their own:
     # they are not punctuation to Unicode, and would turn the word they touch into [UNK].
     single = pre_tokenizers.Split(Regex(r"\p{N}|\p{S}"), behavior="isolated")
     return pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), single])
@@ -84,8 +85,9 @@ def train_tokenizer(
 ) -> Tokenizer:
     """Train WordPiece on ``texts``.
 
-    The alphabet is chosen first: GB 2312, the printable ASCII, Chinese punctuation, and every further character seen at least
-    ``minimum_hanzi_count`` times; what remains of ``vocab_size`` goes to word pieces by frequency.
+    The alphabet is chosen first: GB 2312, the printable ASCII, Chinese punctuation, and every further
+    character seen at least ``minimum_hanzi_count`` times; what remains of ``vocab_size`` goes to word pieces
+    by frequency.
 
     Raises:
         UserError: no text at all, or a ``vocab_size`` that cannot hold the alphabet.
@@ -98,10 +100,13 @@ def train_tokenizer(
             counts.update(text)
             yield text
 
-    # Words are counted by the trainer itself; the alphabet must be known before it starts, so texts are kept once.
+    # Words are counted by the trainer itself; the alphabet must be known before it starts, so texts are kept
+    # once.
     kept = list(counted())
     if not any(text.strip() for text in kept):
-        raise UserError("tokenizer: the corpus holds no text; point `corpus.sources` at a folder with text in it")
+        raise UserError(
+            "tokenizer: the corpus holds no text; point `corpus.sources` at a folder with text in it"
+        )
     alphabet = _alphabet(counts, shell, minimum_hanzi_count)
     if vocab_size < len(alphabet) + len(SPECIAL_TOKENS) + 256:
         raise UserError(
@@ -133,11 +138,14 @@ def _alphabet(counts: Counter[str], shell: Tokenizer, minimum: int) -> list[str]
     frequent = (character for character, count in counts.items() if count >= minimum)
     wanted = {*common_hanzi(), *LATIN_ALPHABET, *CHINESE_PUNCTUATION, *frequent}
     normalised = {part for character in wanted for part in shell.normalizer.normalize_str(character).strip()}
-    return sorted(c for c in normalised if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Mn"))
+    return sorted(
+        c for c in normalised if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Mn")
+    )
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Load ``tokenizer.json``, from a file or a checkpoint directory; a directory with only ``vocab.txt`` works too.
+    """Load ``tokenizer.json``, from a file or a checkpoint directory; a directory with only ``vocab.txt``
+    works too.
 
     User text is never parsed for special tokens, and nothing is truncated or padded.
 
@@ -151,14 +159,18 @@ def load_tokenizer(path: Path) -> Tokenizer:
         elif (vocabulary := path / "vocab.txt" if path.is_dir() else path).is_file():
             tokenizer = _from_vocabulary_file(vocabulary)
         else:
-            raise UserError(f"{path}: no tokenizer.json and no vocab.txt; copy the tokenizer of the checkpoint there")
+            raise UserError(
+                f"{path}: no tokenizer.json and no vocab.txt; copy the tokenizer of the checkpoint there"
+            )
     except UserError:
         raise
     except Exception as error:  # the Rust side raises plain Exception
         raise UserError(f"{file}: cannot be read as a tokenizer ({error}); save it again") from None
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:
-        raise UserError(f"{file}: the vocabulary lacks {', '.join(missing)}; an ELECTRA tokenizer has all five")
+        raise UserError(
+            f"{file}: the vocabulary lacks {', '.join(missing)}; an ELECTRA tokenizer has all five"
+        )
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
@@ -186,7 +198,9 @@ def _from_vocabulary_file(path: Path) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
-    """Write ``tokenizer.json``, ``vocab.txt`` and a ``tokenizer_config.json`` that ``AutoTokenizer`` understands."""
+    """Write ``tokenizer.json``, ``vocab.txt`` and a ``tokenizer_config.json`` that ``AutoTokenizer``
+    understands.
+    """
     with atomic_file(directory / TOKENIZER_NAME, "w", encoding="utf-8") as stream:
         stream.write(tokenizer.to_str(pretty=False))
     tokens = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])

@@ -12,10 +12,10 @@ EmbeddingSharing = Literal["shared", "gdes", "none"]
 class ElectraConfig:
     """One joint model: a discriminator, and a generator that is a fraction of it.
 
-    ``generator_fraction`` multiplies hidden size, feed-forward size and heads (Clark et al. 2020, section 3.2; depth and
-    embedding size stay). ``embedding_sharing``: ``shared`` ties every embedding table by identity (the paper), ``gdes``
-    lets the discriminator add its own difference to the generator's tables without sending gradients into them
-    (DeBERTaV3, section 3.2), ``none`` keeps them apart.
+    ``generator_fraction`` multiplies hidden size, feed-forward size and heads (Clark et al. 2020, section
+    3.2; depth and embedding size stay). ``embedding_sharing``: ``shared`` ties every embedding table by
+    identity (the paper), ``gdes`` lets the discriminator add its own difference to the generator's tables
+    without sending gradients into them (DeBERTaV3, section 3.2), ``none`` keeps them apart.
     """
 
     vocab_size: int = 30522
@@ -40,7 +40,8 @@ class ElectraConfig:
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}"
             )
         if not 0 < self.mask_rate < 1:
             raise ValueError(f"mask_rate {self.mask_rate} must lie between 0 and 1")
@@ -68,7 +69,9 @@ class ElectraConfig:
         return self.generator_layers or self.num_hidden_layers
 
     def masked_positions(self, length: int) -> int:
-        """``N``: the most positions that a row of ``length`` tokens may have masked (Google's ``max_predictions``)."""
+        """``N``: the most positions that a row of ``length`` tokens may have masked (Google's
+        ``max_predictions``).
+        """
         return int((self.mask_rate + 0.005) * length)
 
     def to_dict(self) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def electra_training_flops(
 
 
 def matmul_flops_per_token(config: ElectraConfig, tokens: int) -> float:
-    """Multiply-adds (x2) that training one token really needs, forward and backward (3 x forward), look-ups free.
+    """Multiply-adds (x2) that training one token really needs, forward and backward (3 x forward), look-ups
+    free.
 
     The figure behind utilisation: only matrix products, the vocabulary head on masked positions alone.
     """

@@ -1,4 +1,6 @@
-"""To and from Hugging Face: ``ElectraForPreTraining``, ``ElectraForMaskedLM`` and any BERT encoder to start from."""
+"""To and from Hugging Face: ``ElectraForPreTraining``, ``ElectraForMaskedLM`` and any BERT encoder to start
+from.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,9 @@ def _encoder_state(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def load_discriminator(model: Electra, source: dict[str, Tensor]) -> list[str]:
-    """Fill the discriminator of ``model`` from a Hugging Face state dict (ELECTRA or BERT); see ``load_encoder``."""
+    """Fill the discriminator of ``model`` from a Hugging Face state dict (ELECTRA or BERT); see
+    ``load_encoder``.
+    """
     state = _without_prefix(source)
     report = load_encoder(model.discriminator, state)
     head = model.discriminator_head
@@ -146,8 +150,8 @@ def load_generator(model: Electra, source: dict[str, Tensor]) -> list[str]:
 def load_encoder(encoder: Encoder, state: dict[str, Tensor]) -> list[str]:
     """Copy every tensor that fits; returns the names of those that were left as they were.
 
-    Tables with other numbers of entries (a new vocabulary, fewer positions) are left out or cut; the caller may fill word
-    embeddings by token instead (``warmstart.transfer_words``).
+    Tables with other numbers of entries (a new vocabulary, fewer positions) are left out or cut; the caller
+    may fill word embeddings by token instead (``warmstart.transfer_words``).
     """
     skipped: list[str] = []
     embeddings = encoder.embeddings

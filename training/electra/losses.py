@@ -1,4 +1,6 @@
-"""The joint objective: masked language modelling for the generator, replaced-token detection for the discriminator."""
+"""The joint objective: masked language modelling for the generator, replaced-token detection for the
+discriminator.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,8 @@ def joint_forward(
 ) -> Sums:
     """One pass of both networks over ``batch`` (Clark et al. 2020, section 2).
 
-    Sampling breaks the gradient: nothing flows from the discriminator's loss into the generator but through shared tables.
+    Sampling breaks the gradient: nothing flows from the discriminator's loss into the generator but through
+    shared tables.
     """
     mask = attention_mask(batch.segments) if batch.packed else None
     hidden = model.generator(masked_input(batch, mask_id), batch.positions, mask)

@@ -1,4 +1,6 @@
-"""Which positions are masked: exactly as many as asked, without replacement, never a special token or padding."""
+"""Which positions are masked: exactly as many as asked, without replacement, never a special token or
+padding.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,11 @@ def choose_masked(
     Args:
         maskable: bool ``[rows, length]``: ordinary tokens and [UNK]; not [CLS], [SEP], [MASK], padding.
         tokens: int ``[rows]``: tokens of the row including [CLS] and [SEP].
-        rate: share of ``tokens`` to mask; a row gets ``max(1, min(maximum, round(rate * tokens)))``, or all it has.
+        rate: share of ``tokens`` to mask; a row gets ``max(1, min(maximum, round(rate * tokens)))``, or all
+            it has.
         maximum: ``N``.
-        words: int ``[rows, length]``: with whole-word masking, the number of the word each position belongs to; the words
+        words: int ``[rows, length]``: with whole-word masking, the number of the word each position belongs
+            to; the words
             of a row are then taken whole, in random order, the last one cut where the count is reached.
     """
     rows, length = maskable.shape

@@ -1,8 +1,8 @@
 """Generator and discriminator: the two encoders of ELECTRA, their heads, and the embeddings that they share.
 
-Tensor names follow the Hugging Face implementation except that query, key and value are one matrix; ``huggingface.py``
-converts both ways. Packed rows carry ``segments`` ``[batch, tokens]``: 0 for padding, 1, 2, ... for the documents of the row.
-Attention stays inside a segment and positions restart in each.
+Tensor names follow the Hugging Face implementation except that query, key and value are one matrix;
+``huggingface.py`` converts both ways. Packed rows carry ``segments`` ``[batch, tokens]``: 0 for padding, 1,
+2, ... for the documents of the row. Attention stays inside a segment and positions restart in each.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ class DifferenceEmbeddings(nn.Module):
         super().__init__()
         self.base = (base,)  # a tuple hides it from parameters(): it belongs to the generator
         self.difference = nn.Embedding(config.vocab_size, config.embedding_size)
-        nn.init.zeros_(self.difference.weight)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.embedding_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.embedding_size)
         self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
@@ -89,7 +88,9 @@ class Layer(nn.Module):
         self.output_norm = nn.LayerNorm(size.hidden, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """``hidden [batch, tokens, hidden]``; ``mask [batch, 1, tokens, tokens]``, true where attention is allowed."""
+        """``hidden [batch, tokens, hidden]``; ``mask [batch, 1, tokens, tokens]``, true where attention is
+        allowed.
+        """
         batch, tokens, width = hidden.shape
         projected = self.query_key_value(hidden).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
@@ -140,7 +141,9 @@ class GeneratorHead(nn.Module):
 
 
 class DiscriminatorHead(nn.Module):
-    """Dense, GELU, one logit per token (Clark et al. 2020, section 2; google-research/electra, ``_get_discriminator_output``)."""
+    """Dense, GELU, one logit per token (Clark et al. 2020, section 2; google-research/electra,
+    ``_get_discriminator_output``).
+    """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -153,7 +156,9 @@ class DiscriminatorHead(nn.Module):
 
 
 class Electra(nn.Module):
-    """The joint model. Tables are tied by identity: one module object, in both encoders and under the generator's output."""
+    """The joint model. Tables are tied by identity: one module object, in both encoders and under the
+    generator's output.
+    """
 
     def __init__(self, config: ElectraConfig) -> None:
         super().__init__()
@@ -180,18 +185,22 @@ class Electra(nn.Module):
         self.discriminator = Encoder(discriminator_size, config, other)
         self.discriminator_head = DiscriminatorHead(discriminator_size.hidden)
         self.apply(self._initialise)
+        if isinstance(other, DifferenceEmbeddings):
+            nn.init.zeros_(other.difference.weight)
 
     def _initialise(self, module: nn.Module) -> None:
         deviation = self.config.initializer_range
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding) and module.weight.any():
+        elif isinstance(module, nn.Embedding):
             nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
 
 
 def attention_mask(segments: Tensor) -> Tensor:
-    """``[batch, tokens]`` segments -> boolean ``[batch, 1, tokens, tokens]``: attention stays inside a document."""
+    """``[batch, tokens]`` segments -> boolean ``[batch, 1, tokens, tokens]``: attention stays inside a
+    document.
+    """
     return segments[:, None, :, None] == segments[:, None, None, :]
 
 

@@ -14,8 +14,9 @@ _NO_DECAY = ("LayerNorm", "_norm.", "bias")
 class ElectraAdam(torch.optim.Optimizer):
     """Adam with decoupled weight decay, epsilon outside the root, and bias correction only when asked for.
 
-    Without correction the first update from a zero state is ``lr * 0.1 g / (sqrt(0.001) |g| + eps)``: about 3.16 times ``lr``
-    (google-research/electra, ``AdamWeightDecayOptimizer``). Decay is added to the update before it is multiplied by ``lr``.
+    Without correction the first update from a zero state is ``lr * 0.1 g / (sqrt(0.001) |g| + eps)``: about
+    3.16 times ``lr`` (google-research/electra, ``AdamWeightDecayOptimizer``). Decay is added to the update
+    before it is multiplied by ``lr``.
     """
 
     def __init__(
@@ -29,8 +30,12 @@ class ElectraAdam(torch.optim.Optimizer):
         bias_correction: bool = False,
     ) -> None:
         defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "bias_correction": bias_correction
-        }  # fmt: skip
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "bias_correction": bias_correction,
+        }
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
@@ -78,8 +83,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 def clip_gradients(parameters: Iterable[nn.Parameter], maximum: float) -> torch.Tensor:
     """Scale all gradients so that their joint norm is at most ``maximum``.
 
-    Returns the norm before clipping, 0-dim and on the device: reading it is the caller's choice, since it costs a
-    synchronisation.
+    Returns the norm before clipping, 0-dim and on the device: reading it is the caller's choice, since it
+    costs a synchronisation.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack(torch._foreach_norm(gradients)).norm()

@@ -9,7 +9,8 @@ from torch import Tensor
 def sample_tokens(
     logits: Tensor, uniforms: Tensor, temperature: float = 1.0, forbid: Tensor | None = None
 ) -> Tensor:
-    """Inverse-transform sampling: one uniform draw a position picks the token (no noise of vocabulary size is made).
+    """Inverse-transform sampling: one uniform draw a position picks the token (no noise of vocabulary size
+    is made).
 
     Args:
         logits: ``[positions, vocabulary]``, any float type; the softmax is taken in float32.

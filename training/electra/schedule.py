@@ -8,8 +8,8 @@ def learning_rate(
 ) -> float:
     """Linear decay *times* linear warm-up, as google-research/electra has it (not warm-up *then* decay).
 
-    ``step`` counts finished updates: the first update has rate 0 unless ``warmup_steps`` is 0. ``end_fraction`` of the peak
-    is what decay ends at.
+    ``step`` counts finished updates: the first update has rate 0 unless ``warmup_steps`` is 0.
+    ``end_fraction`` of the peak is what decay ends at.
     """
     decay = end_fraction + (1 - end_fraction) * max(0.0, 1 - step / total_steps)
     warmup = min(1.0, step / warmup_steps) if warmup_steps > 0 else 1.0

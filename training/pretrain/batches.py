@@ -1,4 +1,5 @@
-"""From rows to masked batches: everything random is drawn from (seed, step), for the whole batch, on every process.
+"""From rows to masked batches: everything random is drawn from (seed, step), for the whole batch, on every
+process.
 
 So a batch is the same whoever makes it: one process or eight, before or after a resume.
 """
@@ -45,7 +46,9 @@ class BatchMaker:
     words: WordFinder | None = None
 
     def make(self, step: int, start_row: int, rows: int, rank: int = 0, world: int = 1) -> Batch:
-        """Rows ``start_row .. start_row + rows`` of the stream, masked; of these, every ``world``-th from ``rank`` on."""
+        """Rows ``start_row .. start_row + rows`` of the stream, masked; of these, every ``world``-th from
+        ``rank`` on.
+        """
         ids, segments, positions = self.source.rows(start_row, rows)
         for code, token in ((-1, self.special.cls), (-2, self.special.sep), (-3, self.special.pad)):
             ids[ids == code] = token

@@ -1,8 +1,8 @@
 """Checkpoints: whole or not there, verified when read, kept by policy.
 
 ``checkpoints/step-00001000/`` holds ``tensors.safetensors`` (weights, both Adam moments, random state) and
-``state.json`` (step, data position, group state, the digest of the tensors). It appears under its name only when it is
-complete. ``best.json`` names the step with the lowest held-out loss, which is never deleted.
+``state.json`` (step, data position, group state, the digest of the tensors). It appears under its name only
+when it is complete. ``best.json`` names the step with the lowest held-out loss, which is never deleted.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def save_checkpoint(
     except (OSError, RuntimeError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise UserError(
-                f"{path}: the disk is full; free some space and run again: it goes on from the last good checkpoint"
+                f"{path}: the disk is full; free some space and run again: it goes on from the "
+                "last good checkpoint"
             ) from None
         raise
     return path
@@ -77,7 +78,7 @@ def save_checkpoint(
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter once, by its first name: tied tables are stored once."""
-    return {name: parameter for name, parameter in model.named_parameters()}
+    return dict(model.named_parameters())
 
 
 def optimizer_tensors(model: nn.Module, optimizer: ElectraAdam) -> dict[str, Tensor]:
@@ -168,7 +169,9 @@ def best_step(directory: Path) -> tuple[int, float] | None:
 
 
 def prune(directory: Path, keep_last: int) -> None:
-    """Delete all but the last ``keep_last`` checkpoints and the best one, and what a killed run left behind."""
+    """Delete all but the last ``keep_last`` checkpoints and the best one, and what a killed run left
+    behind.
+    """
     best = best_step(directory)
     protected = {f"step-{best[0]:08d}"} if best else set()
     for path in list_checkpoints(directory)[:-keep_last]:

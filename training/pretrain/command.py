@@ -12,12 +12,14 @@ from training.pretrain.config import PretrainConfig
 from training.recipe import read_yaml
 
 EXAMPLES = """examples:
-  electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml --output runs/x/pretrain
-  electra-train pretrain ... --warm-start path/to/chinese-electra-small-discriminator     (go on on your own text)
-  torchrun --nproc-per-node 8 -m training.cli pretrain --shards ... --config ...          (one host, eight GPUs)
-  torchrun --nnodes 2 --node-rank 0 --rdzv-endpoint HOST:29500 --nproc-per-node 8 -m training.cli pretrain ...
+  electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml --output
+  runs/x/pretrain electra-train pretrain ... --warm-start path/to/chinese-electra-small-discriminator     (go
+  on on your own text) torchrun --nproc-per-node 8 -m training.cli pretrain --shards ... --config ...
+  (one host, eight GPUs) torchrun --nnodes 2 --node-rank 0 --rdzv-endpoint HOST:29500 --nproc-per-node 8 -m
+  training.cli pretrain ...
 
-Run the same command again to go on after a stop or a kill. Look at OUTPUT/curves.png or `tensorboard --logdir OUTPUT`.
+Run the same command again to go on after a stop or a kill. Look at OUTPUT/curves.png or `tensorboard
+--logdir OUTPUT`.
 """
 
 

@@ -67,7 +67,8 @@ class PretrainConfig:
     # A checkpoint directory (BERT or ELECTRA, Hugging Face form) to start the weights from.
     warm_start: str | None = None
     seed: int = 1
-    # Updates between log lines, evaluations on held-out text, and checkpoints; minutes between checkpoints as well.
+    # Updates between log lines, evaluations on held-out text, and checkpoints; minutes between checkpoints
+    # as well.
     log_every: int = 20
     evaluate_every: int = 500
     checkpoint_every: int = 500
@@ -76,7 +77,8 @@ class PretrainConfig:
     keep_last: int = 2
     # Held-out rows per evaluation.
     evaluation_rows: int = 256
-    # Share data and model over processes with DistributedDataParallel, or shard parameters too (FSDP2, for large).
+    # Share data and model over processes with DistributedDataParallel, or shard parameters too (FSDP2, for
+    # large).
     parallel: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:

@@ -48,7 +48,9 @@ def leave(place: Place) -> None:
 
 
 def native_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware: elsewhere it is emulated and far slower than float32."""
+    """Whether ``device`` multiplies bfloat16 in hardware: elsewhere it is emulated and far slower than
+    float32.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     try:

@@ -17,8 +17,8 @@ from training.electra.model import Electra
 class Health:
     """Figures on held-out rows; padding is left out everywhere.
 
-    ``generator_loss`` is in nats a masked token, accuracies and rates are shares, ``auroc`` and ``average_precision`` are of
-    the discriminator telling replaced from original tokens.
+    ``generator_loss`` is in nats a masked token, accuracies and rates are shares, ``auroc`` and
+    ``average_precision`` are of the discriminator telling replaced from original tokens.
     """
 
     loss: float
@@ -99,7 +99,8 @@ def alarms(history: list[tuple[int, Health]], warmup_steps: int, vocab_size: int
     ceiling = math.log(vocab_size)
     if now.generator_loss > ceiling - 0.5 and earlier.generator_loss > ceiling - 0.5:
         found.append(
-            f"the generator does not learn: its held-out loss is {now.generator_loss:.2f} at step {step}, and guessing "
+            f"the generator does not learn: its held-out loss is {now.generator_loss:.2f} at "
+            f"step {step}, and guessing "
             f"blindly costs {ceiling:.2f}; lower the learning rate or check that the text fits the tokenizer"
         )
     elif len(late) >= 4 and now.generator_loss > late[0][1].generator_loss + 0.5:
@@ -109,12 +110,14 @@ def alarms(history: list[tuple[int, Health]], warmup_steps: int, vocab_size: int
         )
     if max(now.auroc, earlier.auroc) < 0.53 and len(late) >= 3:
         found.append(
-            f"the discriminator cannot tell replaced from original tokens: AUROC {earlier.auroc:.3f} at step {before}, "
+            "the discriminator cannot tell replaced from original tokens: AUROC "
+            f"{earlier.auroc:.3f} at step {before}, "
             f"{now.auroc:.3f} at step {step} (0.5 is chance); train longer, or make the generator smaller"
         )
     elif now.flagged_rate == 0 and earlier.flagged_rate == 0 and max(now.auroc, earlier.auroc) < 0.6:
         found.append(
-            f"the discriminator answers 'original' for every token at step {step} (AUROC {now.auroc:.3f}): it has "
+            f"the discriminator answers 'original' for every token at step {step} (AUROC "
+            f"{now.auroc:.3f}): it has "
             "collapsed to the majority class; make the generator smaller or train longer"
         )
     return found

@@ -20,7 +20,9 @@ _PANELS = {
 
 
 class RunLog:
-    """Appends records; a resumed run continues the same files, without records after the step it resumes from."""
+    """Appends records; a resumed run continues the same files, without records after the step it resumes
+    from.
+    """
 
     def __init__(self, directory: Path, from_step: int, tensorboard: bool = True) -> None:
         directory.mkdir(parents=True, exist_ok=True)

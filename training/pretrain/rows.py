@@ -1,8 +1,10 @@
-"""Which piece of which document goes into which row: documents packed back to back, none of their text thrown away.
+"""Which piece of which document goes into which row: documents packed back to back, none of their text
+thrown away.
 
-Each document stands in a row as ``[CLS] text [SEP]``. A document that does not fit is cut at the row's end and goes on in
-the next row as ``[CLS] rest [SEP]``; a space too short to be worth a piece stays padding. The order is a function of
-(seed, epoch, row length) alone, so a run can be resumed, on any number of processes, at exactly the row where it stopped.
+Each document stands in a row as ``[CLS] text [SEP]``. A document that does not fit is cut at the row's end
+and goes on in the next row as ``[CLS] rest [SEP]``; a space too short to be worth a piece stays padding. The
+order is a function of (seed, epoch, row length) alone, so a run can be resumed, on any number of processes,
+at exactly the row where it stopped.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ _CLS_SEP = 2
 class Pieces:
     """Pieces of documents in row order: parallel int64 arrays ``[pieces]``, and ``first [rows + 1]``.
 
-    Piece ``p`` of row ``r`` is in ``first[r] <= p < first[r + 1]``: ``length[p]`` tokens of shard ``shard[p]`` from
-    ``start[p]`` on.
+    Piece ``p`` of row ``r`` is in ``first[r] <= p < first[r + 1]``: ``length[p]`` tokens of shard
+    ``shard[p]`` from ``start[p]`` on.
     """
 
     shard: np.ndarray
@@ -44,7 +46,8 @@ class RowSource:
         self._documents = _document_table(shards, split)
         if not len(self._documents[0]):
             raise UserError(
-                f"{shards.directory}: no {split} documents; use more text, or a larger corpus.held_out for heldout"
+                f"{shards.directory}: no {split} documents; use more text, or a larger "
+                "corpus.held_out for heldout"
             )
         self._starts = [0]  # rows before each epoch
         self._epoch = -1
@@ -66,7 +69,8 @@ class RowSource:
         """Rows ``start .. start + count`` of the endless stream, without special ids filled in.
 
         Returns:
-            ids, segments, positions: int64 ``[count, length]``; ids is -1 for [CLS], -2 for [SEP], -3 for padding.
+            ids, segments, positions: int64 ``[count, length]``; ids is -1 for [CLS], -2 for [SEP], -3 for
+                padding.
         """
         shape = (count, self.length)
         ids, segments, positions = (

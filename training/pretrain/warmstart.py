@@ -16,10 +16,11 @@ from training.tokenizer import load_tokenizer
 
 
 def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
-    """Fill ``model`` from ``path``: a discriminator or BERT directory, or one that holds ``discriminator/`` and ``generator/``.
+    """Fill ``model`` from ``path``: a discriminator or BERT directory, or one that holds ``discriminator/``
+    and ``generator/``.
 
-    Word embeddings are copied token by token, so a new vocabulary keeps the vectors of the tokens it shares; a token of the
-    new vocabulary that the old one writes in several pieces starts from their mean.
+    Word embeddings are copied token by token, so a new vocabulary keeps the vectors of the tokens it shares;
+    a token of the new vocabulary that the old one writes in several pieces starts from their mean.
 
     Returns:
         Names of tensors that found no counterpart and keep their fresh values.
@@ -33,7 +34,8 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
         skipped += load_generator(model, read_state(path / "generator"))
     if any(name.startswith("encoder.layer.0.") for name in skipped):
         raise UserError(
-            f"{path}: its layers do not fit this model; set model.hidden_size and the rest to the checkpoint's"
+            f"{path}: its layers do not fit this model; set model.hidden_size and the rest to "
+            "the checkpoint's"
         )
     return skipped
 

@@ -20,7 +20,9 @@ class WordFinder:
         self._is_hanzi = np.array([bool(token) for token in self._hanzi])
 
     def find(self, ids: np.ndarray, segments: np.ndarray) -> np.ndarray:
-        """``[rows, tokens]`` ids and segments -> ``[rows, tokens]`` word numbers, rising from 0 in each row."""
+        """``[rows, tokens]`` ids and segments -> ``[rows, tokens]`` word numbers, rising from 0 in each
+        row.
+        """
         starts = ~self._continues[ids]
         hanzi = self._is_hanzi[ids] & (segments > 0)
         for row in range(len(ids)):
