@@ -1,0 +1,78 @@
+"""What a run writes: checkpoints on the way, both networks as Hugging Face directories at the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from training.electra.flops import matmul_flops_per_token
+from training.electra.huggingface import to_discriminator, to_generator
+from training.files import atomic_directory, atomic_file
+from training.pretrain import checkpoint as checkpoints
+from training.pretrain.setup import Run, identity
+from training.tokenizer import load_tokenizer, save_tokenizer
+
+
+def save(run: Run) -> None:
+    if not run.place.first:
+        return
+    random = {"torch": torch.get_rng_state()}
+    if run.place.device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state()
+    directory = run.directory / "checkpoints"
+    number, since = run.phase_of(min(run.step, run.config.total_steps - 1))
+    checkpoints.save_checkpoint(
+        directory,
+        run.step,
+        checkpoints.model_tensors(run.model),
+        checkpoints.optimizer_tensors(run.model, run.optimizer),
+        random,
+        {
+            "identity": identity(run),
+            "tokens": run.tokens,
+            "position": {"phase": number, "row": since * run.config.phases[number].rows},
+            "history": [(step, health.to_dict()) for step, health in run.history],
+            "group_steps": [group.get("step", 0) for group in run.optimizer.param_groups],
+            "config": asdict(run.config),
+        },
+    )
+    checkpoints.prune(directory, run.config.keep_last)
+
+
+def finish(run: Run) -> Path:
+    """Write both networks as Hugging Face directories, with the tokenizer and a record of the run beside
+    them.
+    """
+    target = run.directory / "pretrained"
+    if run.place.first:
+        with atomic_directory(target) as temporary:
+            tokenizer = load_tokenizer(run.tokenizer_path)
+            for name, network in (
+                ("discriminator", to_discriminator(run.model)),
+                ("generator", to_generator(run.model)),
+            ):
+                network.save_pretrained(temporary / name)
+                save_tokenizer(tokenizer, temporary / name)
+            record = {
+                "steps": run.step,
+                "tokens_seen": run.tokens,
+                "matmul_flops": sum(
+                    phase.steps
+                    * phase.rows
+                    * phase.length
+                    * matmul_flops_per_token(run.electra, phase.length)
+                    for phase in run.config.phases
+                ),
+                "corpus_digest": run.shards.manifest["parameters_digest"],
+                "heldout": run.history[-1][1].to_dict() if run.history else None,
+                "config": asdict(run.config),
+            }
+            with atomic_file(temporary / "pretrain.json", "w", encoding="utf-8") as stream:
+                json.dump(record, stream, indent=1)
+    if run.place.world > 1:
+        distributed.barrier()
+    return target

@@ -1,0 +1,179 @@
+"""Setting a run up: data opened, model built, the newest good checkpoint put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.corpus.shards import TokenShards
+from training.electra.config import ElectraConfig
+from training.electra.losses import Batch, Sums, joint_forward, joint_loss
+from training.electra.model import Electra
+from training.electra.optimizer import ElectraAdam, parameter_groups
+from training.errors import UserError
+from training.pretrain import checkpoint as checkpoints
+from training.pretrain.batches import BatchMaker, SpecialIds
+from training.pretrain.config import PretrainConfig
+from training.pretrain.hardware import Place, autocast
+from training.pretrain.health import Health
+from training.pretrain.rows import RowSource
+from training.pretrain.warmstart import warm_start
+from training.pretrain.words import WordFinder
+from training.tokenizer import load_tokenizer
+
+
+@dataclass
+class Run:
+    """All that one process of a run holds."""
+
+    config: PretrainConfig
+    electra: ElectraConfig
+    place: Place
+    directory: Path
+    shards: TokenShards
+    tokenizer_path: Path
+    special: SpecialIds
+    model: Electra
+    wrapped: torch.nn.Module
+    optimizer: ElectraAdam
+    makers: list[BatchMaker]
+    step: int = 0
+    tokens: int = 0
+    history: list[tuple[int, Health]] = field(default_factory=list)
+    stop_requested: int = 0
+
+    def phase_of(self, step: int) -> tuple[int, int]:
+        """Phase number of ``step``, and steps since that phase began."""
+        for number, phase in enumerate(self.config.phases):
+            if step < phase.steps:
+                return number, step
+            step -= phase.steps
+        raise IndexError(step)
+
+
+class JointModel(torch.nn.Module):
+    """``joint_forward`` as a module, so that DDP and ``torch.compile`` can wrap it."""
+
+    def __init__(self, model: Electra, mask_id: int, config: PretrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.mask_id = mask_id
+        self.temperature = config.temperature
+        self.disallow_correct = config.disallow_correct
+
+    def forward(self, batch: Batch, masked: float, tokens: float) -> tuple[torch.Tensor, Sums]:
+        """The loss of ``batch`` as its share of a whole batch with these counts, and the sums behind it."""
+        sums = joint_forward(
+            self.model,
+            batch,
+            self.mask_id,
+            temperature=self.temperature,
+            disallow_correct=self.disallow_correct,
+        )
+        return joint_loss(self.model, sums, masked, tokens), sums
+
+
+def set_up(
+    config: PretrainConfig, shards_dir: Path, tokenizer_path: Path, output_dir: Path, place: Place
+) -> Run:
+    """Open the data, build the model, and restore the newest good checkpoint if there is one."""
+    shards = TokenShards(shards_dir, tokenizer_path)
+    tokenizer = load_tokenizer(tokenizer_path)
+    electra = config.electra_config(tokenizer.get_vocab_size())
+    torch.manual_seed(config.seed)
+    model = Electra(electra)
+    special = SpecialIds.of(tokenizer)
+    words = WordFinder(tokenizer) if config.whole_word_masking else None
+    makers = [
+        BatchMaker(
+            RowSource(shards, "train", phase.length, config.seed + number),
+            special,
+            phase.mask_rate or electra.mask_rate,
+            int(((phase.mask_rate or electra.mask_rate) + 0.005) * phase.length),
+            config.seed,
+            words,
+        )
+        for number, phase in enumerate(config.phases)
+    ]
+    output_dir.mkdir(parents=True, exist_ok=True)
+    last = checkpoints.latest_good(output_dir / "checkpoints")
+    if last is None and config.warm_start:
+        warm_start(model, tokenizer, Path(config.warm_start))
+    model.to(place.device)
+    optimizer = ElectraAdam(
+        parameter_groups(model, config.weight_decay),
+        config.learning_rate,
+        betas=config.adam_betas,
+        eps=config.adam_epsilon,
+        bias_correction=config.bias_correction,
+    )
+    run = Run(
+        config=config,
+        electra=electra,
+        place=place,
+        directory=output_dir,
+        shards=shards,
+        tokenizer_path=tokenizer_path,
+        special=special,
+        model=model,
+        wrapped=model,
+        optimizer=optimizer,
+        makers=makers,
+    )
+    if last is not None:
+        _restore(run, last)
+    run.wrapped = _wrap(run)
+    return run
+
+
+def _wrap(run: Run) -> torch.nn.Module:
+    joint: torch.nn.Module = JointModel(run.model, run.special.mask, run.config)
+    if run.config.compile:
+        joint = torch.compile(joint, dynamic=False)  # type: ignore[assignment]
+    if run.place.world > 1:
+        joint = torch.nn.parallel.DistributedDataParallel(joint)
+    return joint
+
+
+def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
+    expected = identity(run)
+    for key, value in expected.items():
+        if last.state["identity"].get(key) != value:
+            raise UserError(
+                f"{last.path}: was trained with another {key}; choose another output directory, "
+                f"or restore the old {key}"
+            )
+    checkpoints.restore(last, run.model, run.optimizer)
+    run.step, run.tokens = last.step, int(last.state["tokens"])
+    run.history = [(step, Health(**values)) for step, values in last.state["history"]]
+    torch.set_rng_state(last.tensors["random/torch"])
+    if run.place.device.type == "cuda" and "random/cuda" in last.tensors:
+        torch.cuda.set_rng_state(last.tensors["random/cuda"])
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """What must be the same when a run is resumed; lengthening the last phase is allowed."""
+    return {
+        "tokenizer": run.shards.tokenizer_sha256,
+        "corpus": run.shards.manifest["parameters_digest"],
+        "model": run.electra.to_dict(),
+        "seed": run.config.seed,
+    }
+
+
+def describe(run: Run) -> None:
+    """Say what is about to be trained, before the first step."""
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    tokens = run.shards.tokens("train")
+    numbers = "bfloat16" if autocast(run.config.numbers, run.place.device)._enabled else "float32"
+    print(
+        f"pretrain: {parameters:,} parameters, vocabulary {run.electra.vocab_size:,}, "
+        f"{tokens:,} tokens of text, "
+        f"{run.config.total_tokens:,} tokens to train on "
+        f"({run.config.total_tokens / max(tokens, 1):.1f} passes), "
+        f"{run.place.world} process(es) on {run.place.device.type} in {numbers}"
+        + (f"; going on from step {run.step}" if run.step else "")
+    )
