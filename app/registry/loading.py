@@ -15,6 +15,7 @@ from app.registry.agreement import check_graph, check_vocabulary
 from app.runtime import Backend, open_session
 from app.runtime.batch import Session
 from app.runtime.calibrate import Calibration, calibrate
+from app.runtime.opening import openvino_promising
 from app.runtime.rows import GraphShape
 from app.scheduler.queue import Lane
 from app.tasks.model import ServedModel
@@ -35,7 +36,7 @@ class LoadOptions:
     threads: int | None = None
     spinning: bool = True
     batch_tokens: int | None = None
-    calibration_seconds: float = 0.4
+    calibration_seconds: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,8 @@ class Loader:
 
         if self._options.backend != "auto":
             return opened(self._options.backend)
+        if not openvino_promising():
+            return opened("onnxruntime")
         with self._measuring:
             known = self._backends.get(kind)
             session = opened("openvino" if known == "openvino" else "onnxruntime" if known else "auto")

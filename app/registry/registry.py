@@ -137,6 +137,8 @@ class Registry:
     async def start(self) -> None:
         """Load the best version of every model on disk; those that fail are logged and left out."""
         await self.refresh()
+        # Opening graphs leaves as much garbage as graphs.
+        self._trim_soon()
         missing = [name for name in self._defaults if name not in self._live]
         if missing:
             _log.error(
@@ -267,12 +269,15 @@ class Registry:
 
         def freed() -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(self._trim, name, version)
+                loop.call_soon_threadsafe(self._freed, name, version)
 
         weakref.finalize(old.served.engine, freed).atexit = False
 
-    def _trim(self, name: str, version: str) -> None:
+    def _freed(self, name: str, version: str) -> None:
         _log.info("freed %s/%s", name, version)
+        self._trim_soon()
+
+    def _trim_soon(self) -> None:
         task = asyncio.create_task(asyncio.to_thread(trim_memory))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from app.runtime.batch import Outputs
+from app.runtime.batch import Outputs, TokenSequence
 from app.scheduler.engine import RequestContext
 from app.tasks.detect.calibration import replaced_probabilities, temperature_of
 from app.tasks.detect.grouping import group_tokens
@@ -36,6 +36,9 @@ from app.text.windows import merge_centre
 
 BoolArray = npt.NDArray[np.bool_]
 
+TOKENS_PER_CALL = 32_768
+"""Tokens whose hidden states may be in memory at once: 32 MB at a hidden size of 256."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
@@ -53,7 +56,7 @@ async def detect_replaced(
 ) -> list[Detection]:
     """Read ``inputs`` with the discriminator and say which parts look replaced.
 
-    One engine call reads all windows of all inputs; suggestions add one generator pass and one
+    The windows of all inputs are read together; suggestions add one generator pass and one
     discriminator pass for each window that holds a flagged span.
 
     Raises:
@@ -67,7 +70,7 @@ async def detect_replaced(
         for item in prepared
         for window in item.windows
     ]
-    outputs = await model.engine.infer(rows, context)
+    outputs = await _logits(model, rows, context)
     temperature = temperature_of(model)
     readings = await off_loop(characters, _read_all, prepared, outputs, temperature, threshold, options)
     suggestions: list[list[Suggestion]] = [[] for reading in readings for _ in reading.spans]
@@ -79,6 +82,24 @@ async def detect_replaced(
         for index, repairs in zip(places, found, strict=True):
             suggestions[index] = repairs
     return await off_loop(characters, _answer_all, readings, suggestions, threshold, options)
+
+
+async def _logits(
+    model: ServedModel, rows: Sequence[TokenSequence], context: RequestContext
+) -> list[Outputs]:
+    """Logits of ``rows``, in calls of ``TOKENS_PER_CALL``.
+
+    The graph gives hidden states too. Those of a long document would fill the memory if they were kept.
+    """
+    outputs: list[Outputs] = []
+    start = tokens = 0
+    for end, row in enumerate(rows, 1):
+        tokens += len(row)
+        if tokens >= TOKENS_PER_CALL or end == len(rows):
+            answers = await model.engine.infer(rows[start:end], context)
+            outputs.extend({"logits": answer["logits"]} for answer in answers)
+            start, tokens = end, 0
+    return outputs
 
 
 def _read_all(

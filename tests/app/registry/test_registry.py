@@ -236,7 +236,8 @@ def test_swaps_under_load_lose_and_mix_nothing(tmp_path: Path) -> None:
             for version in range(2, 7):
                 (tmp_path / f"stage/encoder/{version}").rename(models / f"encoder/{version}")
                 await registry.refresh()
-                await asyncio.sleep(0.02)
+                while str(version) not in seen:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
             done = True
             await asyncio.gather(*clients)
             assert set(seen) == {"1", "2", "3", "4", "5", "6"}
