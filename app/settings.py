@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     )
 
     # Models
-    models_dir: Path = Field(Path("models"), description="Model repository: <name>/<version>/bundle.json.")
+    models_dir: Path = Field(Path("models"), description="Model repository: NAME/VERSION/bundle.json.")
     default_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Models that answer when a request names none, one per task, separated by commas.",
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         None, description="Padded tokens per batch; unset is calibrated for each model at start."
     )
     queue_tokens: Annotated[int, Field(ge=64)] = Field(
-        131_072, description="Tokens that may wait per model before requests get 429."
+        131_072, description="Tokens that may wait or run in a process before requests get 429."
     )
 
     # Requests
