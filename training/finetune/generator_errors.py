@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import ElectraForMaskedLM
 
 from training.errors import UserError
@@ -37,7 +38,7 @@ def generator_sampler(directory: Path, seed: int = 0) -> Sampler:
             model, info = ElectraForMaskedLM.from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{directory}: generator cannot be loaded ({reason})") from None
     if any(name.startswith("generator_predictions.") for name in info["missing_keys"]):

@@ -1,0 +1,71 @@
+"""Files of a run fit together, and dev is held out by text alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training.errors import UserError
+from training.finetune.config import CorruptionConfig, FinetuneConfig
+from training.finetune.data import hold_out, read_data
+from training.finetune.dry_run import reviews
+from training.tables import ORIGINAL, REPLACED, Example
+
+
+def _table(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("label\ttext\n" + "".join(f"{a}\t{b}\n" for a, b in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_held_out_rows_depend_on_the_text_alone() -> None:
+    rows = [Example(text, str(at), (label,)) for at, (label, text) in enumerate(reviews(400, seed=0))]
+    train, dev = hold_out(rows, 0.1)
+    assert 20 < len(dev) < 65
+    assert len(train) + len(dev) == 400
+    more = [*rows, *(replace(row, place="again") for row in rows)]
+    again_train, again_dev = hold_out(list(reversed(more)), 0.1)
+    assert {row.text for row in again_dev} == {row.text for row in dev}
+    assert not {row.text for row in again_train} & {row.text for row in again_dev}
+
+
+def test_too_few_rows_to_hold_out() -> None:
+    with pytest.raises(UserError, match=r"t, line 2: 1 rows are too few to hold out 0\.1"):
+        hold_out([Example("a", "t, line 2", ("x",))], 0.1)
+
+
+def test_files_are_joined_renamed_and_reported(tmp_path: Path) -> None:
+    one = _table(tmp_path / "one.tsv", [("1", "好"), ("0", "坏")])
+    two = _table(tmp_path / "two.tsv", [("1", "good"), ("0", "bad"), ("1", "好")])
+    config = FinetuneConfig("c", (one, two), (one,), label_names={"0": "neg"}, overlap="drop")
+    data = read_data(config)
+    assert data.labels == ["1", "neg"]
+    assert [example.text for example in data.train] == ["good", "bad"]
+    assert data.warnings[0].startswith("3 train rows also stand in dev")
+    assert [entry["rows"] for entry in data.files["train"]] == [2, 3]
+    assert len(read_data(replace(config, max_train_rows=4, overlap="warn", dev=(one, two))).train) == 4
+
+
+def test_corruption_joins_the_labelled_rows(tmp_path: Path) -> None:
+    clean = tmp_path / "clean.txt"
+    clean.write_text("\n".join(text for _, text in reviews(80, seed=2)), encoding="utf-8")
+    config = FinetuneConfig(
+        "c", task="error_detection", corruption=CorruptionConfig(text=(str(clean),)), dev_fraction=0.3
+    )
+    data = read_data(config)
+    assert data.labels == [ORIGINAL, REPLACED]
+    assert data.files["corruption"][0]["rows"] == len(data.train) + len(data.dev) == 80
+    clear = replace(config, corruption=CorruptionConfig(text=(str(clean),), corrupted_share=0.0))
+    with pytest.raises(UserError, match="no row of train has an error"):
+        read_data(clear)
+
+
+def test_unlabelled_text_is_no_pair(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("label\ttext_a\ttext_b\n1\ta\tb\n0\tc\td\n", encoding="utf-8")
+    more = tmp_path / "more.txt"
+    more.write_text("text\n", encoding="utf-8")
+    config = FinetuneConfig("c", (str(pairs),), (str(pairs),), teacher="t", unlabelled=(str(more),))
+    with pytest.raises(UserError, match=r"more\.txt, line 1: unlabelled text does not fit sentence pairs"):
+        read_data(config)
