@@ -42,7 +42,7 @@ class ModelInfo:
     """One served model, for those who ask what there is.
 
     Attributes:
-        versions: on disk, the highest first.
+        versions: on disk when it was last looked through, the highest first.
         pinned: the version that must be served, or None.
         default: whether it answers requests of its task that name no model.
         graphs: how each graph runs.
@@ -86,6 +86,7 @@ class Registry:
         self._observer = observer
         self._loader = Loader(options or LoadOptions(), self._assemble)
         self._live: dict[str, LiveModel] = {}
+        self._found: dict[str, list[str]] = {}
         self._pins: dict[str, str] = {}
         self._unloaded: set[str] = set()
         self._refused: dict[tuple[str, str], tuple[object, str]] = {}
@@ -125,8 +126,7 @@ class Registry:
 
     def models(self) -> list[ModelInfo]:
         """Served models by name."""
-        found = scan(self._dir)
-        return [self._info(name, found.get(name, [])) for name in sorted(self._live)]
+        return [self._info(name) for name in sorted(self._live)]
 
     def refused(self) -> dict[str, str]:
         """Why versions on disk are not served, by ``name/version``."""
@@ -147,7 +147,7 @@ class Registry:
 
     async def refresh(self) -> None:
         """Look through the repository once, and load versions that are better than those served."""
-        found = await asyncio.to_thread(scan, self._dir)
+        found = self._found = await asyncio.to_thread(scan, self._dir)
         for key in [key for key in self._refused if key[1] not in found.get(key[0], [])]:
             del self._refused[key]
         names = [name for name in found if name not in self._unloaded]
@@ -181,7 +181,7 @@ class Registry:
                 raise ModelRefused(problem)
             self._unloaded.discard(name)
             self._set_pin(name, version)
-        return self._info(name, versions)
+        return self._info(name)
 
     async def unload(self, name: str) -> None:
         """Stop serving ``name`` until it is loaded again; requests that it is working on are finished.
@@ -206,7 +206,8 @@ class Registry:
         live = self._live.get(name)
         if live is not None and live.version == version:
             self._set_pin(name, version)
-            return self._info(name, await self._versions(name))
+            await self._versions(name)
+            return self._info(name)
         return await self.load(name, version)
 
     async def close(self) -> None:
@@ -222,7 +223,8 @@ class Registry:
         return served_model(bundle, ModelEngine(self._scheduler, lanes))
 
     async def _versions(self, name: str) -> list[str]:
-        versions = (await asyncio.to_thread(scan, self._dir)).get(name)
+        self._found = await asyncio.to_thread(scan, self._dir)
+        versions = self._found.get(name)
         if not versions:
             raise ModelNotFound(f"no model {name[:80]!r} on disk")
         return versions
@@ -311,14 +313,14 @@ class Registry:
         able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
         return f"models for {task}: {', '.join(sorted(able)) or 'none'}"
 
-    def _info(self, name: str, versions: list[str]) -> ModelInfo:
+    def _info(self, name: str) -> ModelInfo:
         live = self._live[name]
         manifest = live.served.bundle.manifest
         return ModelInfo(
             name=name,
             version=live.version,
             task=manifest.task,
-            versions=tuple(versions),
+            versions=tuple(self._found.get(name, ())),
             pinned=self._pins.get(name),
             default=self._default(manifest.task) == name,
             graphs=live.graphs(),

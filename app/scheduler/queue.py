@@ -65,6 +65,11 @@ class Lane:
         self._seconds = self.seconds_per_token * self.batch_tokens
 
     @property
+    def lookahead_tokens(self) -> int:
+        """Rows beyond so many waiting tokens take no part in the choice of the next batch."""
+        return LOOKAHEAD_BATCHES * self.batch_tokens
+
+    @property
     def label(self) -> str:
         """Name in metrics and messages."""
         return self.model if self.graph == "model" else f"{self.model}/{self.graph}"
@@ -246,7 +251,7 @@ def around(oldest: Entry, candidates: list[Entry], budget: int, overhead: float)
 
 
 def _lookahead(lane: Lane) -> list[Entry]:
-    limit = LOOKAHEAD_BATCHES * lane.batch_tokens
+    limit = lane.lookahead_tokens
     if lane.waiting_tokens <= limit:
         return lane.waiting
     total = 0

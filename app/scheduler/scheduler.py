@@ -169,7 +169,10 @@ class Scheduler:
             return
         staged = self._worker.staged()
         if staged is not None:
-            if staged.full or not self._queue.rows:
+            # Newcomers join the staged batch, unless they could not: planning costs time with each row that
+            # waits.
+            deep = staged.lane.waiting_tokens >= staged.lane.lookahead_tokens
+            if staged.full or deep or not self._queue.rows:
                 return
             staged = self._worker.retract()
             if staged is not None:

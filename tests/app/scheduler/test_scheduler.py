@@ -277,6 +277,30 @@ def test_the_observer_hears_of_batches_and_queue() -> None:
     simulate(story)
 
 
+def test_a_deep_queue_is_not_planned_anew_for_each_newcomer() -> None:
+    async def story() -> None:
+        bench = Bench(budget=256, overhead=1.0)
+        takes = 0
+        take = bench.scheduler._queue.take
+
+        def counting(now: float) -> Any:
+            nonlocal takes
+            takes += 1
+            return take(now)
+
+        bench.scheduler._queue.take = counting  # type: ignore[method-assign]
+        tasks = [asyncio.create_task(bench.infer(10 + number % 50)) for number in range(300)]
+        await asyncio.sleep(0.5)
+        before = takes
+        for number in range(100):
+            tasks.append(asyncio.create_task(bench.infer(10 + number % 50)))
+            await asyncio.sleep(0.001)
+        assert takes - before <= 1
+        await asyncio.gather(*tasks)
+
+    simulate(story)
+
+
 def test_lanes_never_share_a_batch_and_take_turns() -> None:
     async def story() -> None:
         bench = Bench(overhead=1.0)
