@@ -1,0 +1,46 @@
+"""States follow their order, and death is told once."""
+
+import pytest
+
+from app.api.lifecycle import Lifecycle, State
+from app.errors import EngineDead, NotReady
+
+
+def test_the_usual_life() -> None:
+    seen: list[bool] = []
+    lifecycle = Lifecycle(seen.append)
+    with pytest.raises(NotReady):
+        lifecycle.check_serving()
+    lifecycle.to_ready()
+    lifecycle.check_serving()
+    assert (lifecycle.ready, lifecycle.reason) == (True, "")
+    lifecycle.to_draining()
+    lifecycle.check_serving()
+    assert not lifecycle.ready
+    assert lifecycle.alive
+    assert seen == [False, True, False]
+
+
+def test_draining_while_starting_never_becomes_ready() -> None:
+    lifecycle = Lifecycle()
+    lifecycle.to_draining()
+    lifecycle.to_ready()
+    assert lifecycle.state is State.DRAINING
+    assert not lifecycle.was_ready
+
+
+def test_death_is_final_and_told_once() -> None:
+    lifecycle = Lifecycle()
+    told: list[str] = []
+    lifecycle.on_death(told.append)
+    lifecycle.to_ready()
+    lifecycle.to_dead("first")
+    lifecycle.to_dead("second")
+    lifecycle.to_draining()
+    lifecycle.to_ready()
+    assert lifecycle.state is State.DEAD
+    assert told == ["first"]
+    lifecycle.on_death(told.append)
+    assert told == ["first", "first"], "who asks late is told at once"
+    with pytest.raises(EngineDead, match="first"):
+        lifecycle.check_serving()
