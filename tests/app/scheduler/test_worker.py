@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -129,6 +130,23 @@ def test_a_hung_batch_is_noticed() -> None:
             await scheduler.infer(lane, [row(40)], RequestContext())
         assert "running for more than" in causes[0]
         gate.open.set()
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+def test_the_engine_does_not_wait_long_for_a_busy_event_loop() -> None:
+    """The loop holds Python's lock without a pause; batches must get through all the same."""
+
+    async def story() -> None:
+        gate = Gate()
+        gate.open.set()
+        scheduler = Scheduler()
+        lane = Lane("toy", "model", gate, 1, 1e-5)
+        tasks = [asyncio.create_task(scheduler.infer(lane, [row(1)], RequestContext())) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert sys.getswitchinterval() <= 0.001
+        await asyncio.gather(*tasks)
         await scheduler.close()
 
     asyncio.run(story())
