@@ -1,0 +1,125 @@
+"""Bodies within limits, work within deadlines, and nothing for clients that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tests.service import FixedModels, call, started
+
+BODY = json.dumps({"input": "好"}).encode()
+
+
+def message(body: bytes, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_in_pieces_is_one_body(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models) as running:
+            pieces = [message(BODY[index : index + 1], more=True) for index in range(len(BODY))]
+            status, _ = await call(running.app, "/classify", [*pieces, message(b"")])
+            assert status == 200
+
+    asyncio.run(scenario())
+
+
+def test_the_limit_counts_what_comes_not_what_was_announced(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models, max_body_bytes=2048) as running:
+            whole = b'{"input": "%s"}' % (b"a" * (2048 - 13))
+            assert len(whole) == 2048
+            assert (await call(running.app, "/classify", [message(whole)]))[0] == 200
+            over = [
+                message(b" " * 1024, more=True),
+                message(b" " * 1024, more=True),
+                message(b" ", more=True),
+            ]
+            status, body = await call(running.app, "/classify", over)
+            assert (status, json.loads(body)["error_type"]) == (413, "too_large")
+            announced = [(b"content-type", b"application/json"), (b"content-length", b"2049")]
+            status, _ = await call(running.app, "/classify", [], headers=announced)
+            assert status == 413, "refused before a byte of it is read"
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_does_not_come_is_408(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models, body_timeout_s=0.05) as running:
+            status, body = await call(running.app, "/classify", [message(b"{", more=True)], gap_s=0.04)
+            assert (status, json.loads(body)["error_type"]) == (408, "request_timeout")
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_hangs_up_cancels_the_work(models: FixedModels) -> None:
+    async def scenario() -> None:
+        models.engine.before = lambda context: asyncio.sleep(30)
+        async with started(models) as running:
+            status, _ = await call(
+                running.app, "/classify", [message(BODY)], gap_s=0.05, then_disconnect=True
+            )
+            assert status == 0
+            assert models.engine.cancelled == 1
+            metrics = (await running.client.get("/metrics")).text
+            assert 'electra_requests_total{method="POST",route="/classify",status="499"} 1.0' in metrics
+            assert 'electra_dropped_total{reason="cancelled"} 1.0' in metrics
+            assert "electra_requests_in_flight 1.0" in metrics, "the scrape itself"
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_hangs_up_in_its_body_is_no_error(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models) as running:
+            status, _ = await call(running.app, "/classify", [message(b"{", more=True)], then_disconnect=True)
+            assert status == 0
+
+    asyncio.run(scenario())
+
+
+def test_the_deadline_cancels_the_work_and_says_504(models: FixedModels) -> None:
+    async def scenario() -> None:
+        models.engine.before = lambda context: asyncio.sleep(30)
+        async with started(models, request_timeout_s=0.1) as running:
+            for headers in ({}, {"X-Request-Timeout": "0.05"}, {"X-Request-Timeout": "100"}):
+                answer = await asyncio.wait_for(
+                    running.client.post("/classify", json={"input": "好"}, headers=headers), 5
+                )
+                assert answer.status_code == 504
+                assert answer.json()["error_type"] == "deadline"
+            assert models.engine.cancelled == 3
+
+    asyncio.run(scenario())
+
+
+def test_the_engine_is_told_the_deadline(models: FixedModels) -> None:
+    left: list[float] = []
+
+    def note(context: Any) -> None:
+        left.append(context.deadline - asyncio.get_running_loop().time())
+
+    async def scenario() -> None:
+        models.engine.before = note
+        async with started(models, request_timeout_s=20) as running:
+            await running.client.post("/classify", json={"input": "好"})
+            await running.client.post("/classify", json={"input": "好"}, headers={"X-Request-Timeout": "3"})
+            await running.client.post("/classify", json={"input": "好"}, headers={"X-Request-Timeout": "300"})
+
+    asyncio.run(scenario())
+    assert [round(seconds) for seconds in left] == [20, 3, 20]
+
+
+def test_a_timeout_of_its_own_inside_the_work_is_no_deadline(models: FixedModels) -> None:
+    def fail(context: Any) -> None:
+        raise TimeoutError("something else")
+
+    async def scenario() -> None:
+        models.engine.before = fail
+        async with started(models) as running:
+            answer = await running.client.post("/classify", json={"input": "好"})
+            assert (answer.status_code, answer.json()["error_type"]) == (500, "internal")
+
+    asyncio.run(scenario())
