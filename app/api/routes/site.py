@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -23,11 +24,13 @@ class Files(StaticFiles):
         return response
 
 
+@functools.cache
 def static_prefixes() -> tuple[str, ...]:
     """Path prefixes under which the package's own directories are published."""
     return tuple(f"/{entry.name}/" for entry in sorted(WEB.iterdir()) if entry.is_dir())
 
 
+@functools.cache
 def static_files() -> tuple[str, ...]:
     """Single files published at the root, such as ``/favicon.svg``."""
     return tuple(
