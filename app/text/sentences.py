@@ -15,16 +15,16 @@ import regex
 
 from app.text.chinese_sentences import CLOSERS, Inside, chinese_ends, protected_ranges
 from app.text.latin_sentences import latin_ends
-from app.text.paragraphs import paragraphs
+from app.text.offsets import GRAPHEME
+from app.text.paragraphs import WIDE, paragraphs
 
 # A Chinese sentence may run on over ；clauses: beyond this many code points each clause counts as one.
 LONG_SENTENCE = 60
 _SHORTEST_CLAUSE = 5
 
-_GRAPHEME = regex.compile(r"\X")
 _JOINS_BACK = regex.compile(r"[\p{M}\u200c\u200d\p{Emoji_Modifier}\p{RI}]|[\U000e0020-\U000e007f]")
 _LEFT_OVER = "".join(CLOSERS) + "\"' \t\n\r\x0b\x0c\x85\u2028\u2029\u3000\u00a0"  # never a sentence by itself
-_CLAUSE_END = regex.compile(r"；[”’」』）)】》〉\"']*\s*")
+_CLAUSE_END = regex.compile(rf"(?:；|(?<=[{WIDE}]);)[”’」』）)】》〉\"']*\s*")
 # Where an over-long sentence is cut first: after these, with the closers and spaces that follow.
 _SOFT_BREAKS = tuple(
     regex.compile(pattern)
@@ -61,7 +61,7 @@ def split_long(text: str, span: Span, limit: int) -> list[Span]:
     if span.end - span.start <= limit:
         return [span]
     piece = text[span.start : span.end]
-    graphemes = [match.end() for match in _GRAPHEME.finditer(piece)]
+    graphemes = [match.end() for match in GRAPHEME.finditer(piece)]
     soft = [[match.end() for match in pattern.finditer(piece)] for pattern in _SOFT_BREAKS]
     known = set(graphemes)
     levels = [[end for end in ends if end in known] for ends in soft] + [graphemes]
@@ -128,4 +128,4 @@ def _whole_grapheme(paragraph: str, start: int, end: int) -> int:
     """``end``, or the end of the grapheme that ``end`` would cut; ``start`` is a grapheme's start."""
     if end >= len(paragraph) or not (_JOINS_BACK.match(paragraph, end) or paragraph[end - 1] == "\u200d"):
         return end
-    return next(m.end() for m in _GRAPHEME.finditer(paragraph, start) if m.end() >= end)
+    return next(m.end() for m in GRAPHEME.finditer(paragraph, start) if m.end() >= end)

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -50,3 +51,9 @@ def test_a_position_inside_a_surrogate_pair_is_refused():
 def test_lone_surrogates_are_found():
     assert lone_surrogate("ab\ud800c") == 2
     assert lone_surrogate("a🍎b") is None
+
+
+def test_a_long_row_of_flags_takes_linear_time():
+    started = time.process_time()
+    assert len(grapheme_starts("🇨" * 60_001)) == 30_001
+    assert time.process_time() - started < 10  # counting back at every flag takes a minute
