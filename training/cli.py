@@ -7,7 +7,7 @@ import difflib
 import importlib
 import sys
 
-from training.errors import UserError
+from training.errors import Stopped, UserError
 
 # Verb -> (module with configure() and execute(), one line for --help).
 VERBS = {
@@ -17,6 +17,7 @@ VERBS = {
     "pretrain": ("training.pretrain.command", "generator and discriminator on token shards"),
     "finetune": ("training.finetune.command", "a checkpoint and labelled examples to a classifier or tagger"),
     "export": ("training.export.command", "a checkpoint to an ONNX bundle that the service loads"),
+    "scorer": ("training.finetune.scorer_command", "a sentence scorer for a bundle's summaries"),
     "evaluate": ("training.evaluate.command", "judge a bundle by what it serves"),
     "compare": ("training.evaluate.compare_command", "is bundle B better than bundle A?"),
     "bench": ("training.bench.command", "measure the training speed of this machine"),
@@ -24,7 +25,7 @@ VERBS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. The user's mistakes become one line and exit code 2; Ctrl-C becomes 130."""
+    """Entry point. The user's mistakes become one line and exit code 2, a stop that was asked for 143 or 130."""
     arguments = sys.argv[1:] if arguments is None else arguments
     overview = "\n".join(f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items())
     parser = argparse.ArgumentParser(
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"electra-train {verb}: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"electra-train {verb}: {stopped}", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print(f"electra-train {verb}: interrupted; run it again to go on", file=sys.stderr)
         return 130

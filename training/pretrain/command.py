@@ -39,8 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Pretrain; returns the exit code: 0 when finished, 143 when a signal stopped it (the state is saved)."""
-    from training.pretrain.loop import Stopped, pretrain
+    """Pretrain; returns the exit code."""
+    from training.pretrain.loop import pretrain
 
     if arguments.dry_run:
         from training.rehearsal import rehearse_pretraining
@@ -56,12 +56,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.warm_start:
         values["warm_start"] = arguments.warm_start
     config = from_mapping(PretrainConfig, values, str(arguments.config or "pretrain"))
-    try:
-        target = pretrain(
-            config, arguments.shards, arguments.tokenizer, arguments.output, not arguments.quiet
-        )
-    except Stopped as stopped:
-        print(stopped)
-        return 143
+    target = pretrain(config, arguments.shards, arguments.tokenizer, arguments.output, not arguments.quiet)
     print(f"done: {target}/discriminator and {target}/generator are Hugging Face directories")
     return 0

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from training.electra.losses import Batch
 from training.electra.optimizer import clip_gradients
 from training.electra.schedule import learning_rate
+from training.errors import Stopped
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, Prefetcher, split_rows, to_device
 from training.pretrain.config import PretrainConfig
@@ -25,10 +26,6 @@ from training.pretrain.meter import Meter, not_finite
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save
 from training.pretrain.setup import Run, describe, set_up
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop and has saved
-    """SIGTERM or SIGINT arrived; the state is saved and the same command goes on from there."""
 
 
 def pretrain(

@@ -1,0 +1,132 @@
+"""What the networks see, what counts as replaced, and how losses are normalised."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.electra.test_model import TINY
+from training.electra.losses import Batch, corrupted_input, joint_forward, joint_loss, masked_input
+from training.electra.masking import choose_masked
+from training.electra.model import Electra
+from training.pretrain.batches import split_rows
+
+MASK = 4
+
+
+def make_batch(rows: int = 8, length: int = 24, seed: int = 0, padded: bool = True) -> Batch:
+    random = np.random.default_rng(seed)
+    ids = random.integers(5, 120, (rows, length))
+    segments = np.ones((rows, length), np.int64)
+    if padded:
+        for row in range(rows):
+            segments[row, length - row % 5 :] = 0
+        ids[segments == 0] = 0
+    ids[:, 0] = 2
+    maskable = (segments > 0) & (ids > 4)
+    chosen = choose_masked(maskable, segments.sum(1), 0.15, 4, random)
+    flat = chosen.positions + np.arange(rows)[:, None] * length
+    return Batch(
+        ids=torch.from_numpy(ids),
+        segments=torch.from_numpy(segments),
+        positions=torch.arange(length).expand(rows, length).clone(),
+        masked=torch.from_numpy(flat.reshape(-1)),
+        masked_weights=torch.from_numpy(chosen.weights.reshape(-1)),
+        masked_keep=torch.from_numpy(chosen.keep.reshape(-1)),
+        uniforms=torch.from_numpy(chosen.uniforms.reshape(-1).astype(np.float32)),
+        packed=padded,
+    )
+
+
+def used(batch: Batch) -> torch.Tensor:
+    return batch.masked[batch.masked_weights > 0]
+
+
+def test_generator_input_hides_the_masked_and_keeps_the_rest() -> None:
+    batch = make_batch()
+    seen = masked_input(batch, MASK).reshape(-1)
+    hidden = batch.masked[(batch.masked_weights > 0) & ~batch.masked_keep]
+    assert (seen[hidden] == MASK).all()
+    others = torch.ones(seen.numel(), dtype=torch.bool)
+    others[hidden] = False
+    assert torch.equal(seen[others], batch.ids.reshape(-1)[others])
+
+
+def test_discriminator_input_comes_from_the_original_and_holds_no_mask() -> None:
+    batch = make_batch()
+    sampled = torch.full_like(batch.masked, 77)
+    corrupted = corrupted_input(batch, sampled).reshape(-1)
+    assert not (corrupted == MASK).any()
+    # Kept positions are resampled too.
+    assert (corrupted[used(batch)] == 77).all()
+    untouched = torch.ones(corrupted.numel(), dtype=torch.bool)
+    untouched[used(batch)] = False
+    assert torch.equal(corrupted[untouched], batch.ids.reshape(-1)[untouched])
+
+
+def test_a_label_is_one_only_where_the_id_changed() -> None:
+    batch, model = make_batch(), Electra(TINY).eval()
+    sums = joint_forward(model, batch, MASK)
+    changed = sums.labels.reshape(-1)
+    outside = torch.ones(changed.numel(), dtype=torch.bool)
+    outside[used(batch)] = False
+    assert not changed[outside].any()
+    # A drawn original is no replacement: replaced + correct = masked.
+    assert changed.sum() + sums.sampled_correct == sums.masked
+
+
+def test_padding_has_no_part_in_the_loss() -> None:
+    model = Electra(TINY).eval()
+    batch = make_batch()
+    changed = batch.ids.clone()
+    changed[batch.segments == 0] = 99
+    other = replace(batch, ids=changed)
+    one, two = joint_forward(model, batch, MASK), joint_forward(model, other, MASK)
+    assert one.tokens == (batch.segments > 0).sum()
+    torch.testing.assert_close(one.discriminator, two.discriminator)
+
+
+@pytest.mark.parametrize("micro_rows", [1, 3, 4])
+def test_any_split_of_a_batch_gives_the_same_gradients(micro_rows: int) -> None:
+    torch.manual_seed(0)
+    model = Electra(TINY)
+    batch = make_batch()
+    masked, tokens = batch.masked_weights.sum(), (batch.segments > 0).sum()
+
+    def gradients(pieces: list[Batch]) -> tuple[float, dict[str, torch.Tensor]]:
+        model.zero_grad()
+        total = 0.0
+        for piece in pieces:
+            loss = joint_loss(model, joint_forward(model, piece, MASK), masked, tokens)
+            loss.backward()
+            total += loss.item()
+        return total, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    whole_loss, whole = gradients([batch])
+    split_loss, split = gradients(list(split_rows(batch, micro_rows)))
+    assert split_loss == pytest.approx(whole_loss, abs=2e-5)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(split[name], gradient, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("sharing", "reaches_words"), [("shared", True), ("gdes", False), ("none", False)])
+def test_discriminator_loss_reaches_the_generator_through_shared_tables_only(
+    sharing: str, reaches_words: bool
+) -> None:
+    model = Electra(replace(TINY, embedding_sharing=sharing))
+    joint_forward(model, make_batch(), MASK).discriminator.backward()
+    for name, parameter in model.generator.named_parameters():
+        if name.startswith("embeddings."):
+            continue
+        assert parameter.grad is None or not parameter.grad.any(), name
+    words = model.generator.embeddings.word_embeddings.weight.grad
+    assert (words is not None and bool(words.any())) == reaches_words
+    assert any(p.grad is not None and p.grad.any() for p in model.discriminator.parameters())
+
+
+def test_weights_of_the_two_losses_are_one_and_fifty() -> None:
+    model = Electra(TINY).eval()
+    sums = joint_forward(model, make_batch(), MASK)
+    expected = sums.generator / 10 + 50 * sums.discriminator / 20
+    torch.testing.assert_close(joint_loss(model, sums, 10, 20), expected)

@@ -1,0 +1,79 @@
+"""A whole short run: it learns, it logs, it leaves what it promises."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, ElectraForMaskedLM, ElectraForPreTraining
+
+from tests.training.pretrain.run_here import tiny_config, train
+from training.pretrain.config import PhaseConfig
+from training.pretrain.log import read_log
+from training.tokenizer import load_tokenizer
+
+
+def test_a_short_run_learns_and_leaves_what_it_promises(root: Path) -> None:
+    config = dataclasses.replace(
+        tiny_config(60),
+        learning_rate=5e-3,
+        warmup_steps=5,
+        log_every=5,
+        evaluate_every=20,
+        checkpoint_every=50,
+        phases=(
+            PhaseConfig(steps=50, length=32, rows=16),
+            PhaseConfig(steps=10, length=64, rows=8, mask_rate=0.25),
+        ),
+    )
+    run = train(root, config=config)
+    records = read_log(run / "log.jsonl")
+    losses = [record["generator_loss"] for record in records if "generator_loss" in record]
+    assert losses[-1] < losses[0] - 2  # from ln(vocabulary) to the few words there are
+    held = [record for record in records if "heldout/auroc" in record]
+    assert {"heldout/generator_accuracy", "heldout/average_precision", "heldout/balanced_accuracy"} <= held[
+        -1
+    ].keys()
+    assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert list((run / "tensorboard").glob("events*"))
+    discriminator = ElectraForPreTraining.from_pretrained(run / "pretrained" / "discriminator")
+    generator = ElectraForMaskedLM.from_pretrained(run / "pretrained" / "generator")
+    tokenizer = load_tokenizer(run / "pretrained" / "discriminator")
+    assert discriminator.config.vocab_size == generator.config.vocab_size == tokenizer.get_vocab_size()
+    text = "今天天气很好，the cat"
+    theirs = AutoTokenizer.from_pretrained(run / "pretrained" / "discriminator")
+    assert theirs(text)["input_ids"] == tokenizer.encode(text).ids
+    record = json.loads((run / "pretrained" / "pretrain.json").read_text())
+    assert record["tokens_seen"] == 50 * 32 * 16 + 10 * 64 * 8
+
+
+def test_a_finished_run_is_not_trained_again(root: Path) -> None:
+    run = train(root, steps=2)
+    before = (run / "log.jsonl").read_text()
+    train(root, steps=2)
+    assert (run / "log.jsonl").read_text() == before
+
+
+def test_whole_word_masking_and_gdes_run(root: Path) -> None:
+    config = tiny_config(2, whole_word_masking=True)
+    config = dataclasses.replace(config, model=config.model | {"embedding_sharing": "gdes"})
+    assert (train(root, config=config) / "pretrained" / "generator" / "model.safetensors").is_file()
+
+
+def test_accumulation_gives_the_same_run(root: Path) -> None:
+    config = tiny_config(3)
+    still = config.model | {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+    results = []
+    for name, rows in (("whole", 0), ("pieces", 2)):
+        run = train(root, name, config=dataclasses.replace(config, model=still, micro_rows=rows, log_every=1))
+        results.append([r["loss"] for r in read_log(run / "log.jsonl") if "loss" in r])
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="warmup_steps 10 is longer than"):
+        tiny_config(3, warmup_steps=10)
+    with pytest.raises(ValueError, match="unknown key 'hiden_size'"):
+        dataclasses.replace(tiny_config(3), model={"hiden_size": 3})
+    with pytest.raises(ValueError, match="rows of 256 tokens"):
+        dataclasses.replace(tiny_config(3), phases=(PhaseConfig(steps=10, length=256),))

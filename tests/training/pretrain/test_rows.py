@@ -1,0 +1,75 @@
+"""Packing loses nothing, repeats nothing, and is a function of seed and epoch alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.corpus.shards import TokenShards
+from training.errors import UserError
+from training.pretrain.rows import SHORTEST_PIECE, RowSource, pack
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(16, 128))
+def test_every_token_stands_in_exactly_one_row(sizes: list[int], length: int) -> None:
+    size = np.array(sizes)
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    pieces = pack(np.zeros(len(size), np.int64), start, size, length)
+    covered = np.concatenate([np.arange(s, s + n) for s, n in zip(pieces.start, pieces.length, strict=True)])
+    assert sorted(covered.tolist()) == list(range(int(size.sum())))
+    for row in range(pieces.rows):
+        inside = pieces.length[pieces.first[row] : pieces.first[row + 1]]
+        assert len(inside) > 0
+        filled = int(inside.sum()) + 2 * len(inside)
+        assert filled <= length
+        # Only the last row may be emptier than what a piece is worth.
+        assert row == pieces.rows - 1 or length - filled < SHORTEST_PIECE + 2
+
+
+def test_rows_hold_whole_pieces_between_cls_and_sep(prepared: Path) -> None:
+    source = RowSource(TokenShards(prepared / "shards"), "train", 32, seed=0)
+    ids, segments, positions = source.rows(0, 20)
+    assert ((ids == -3) == (segments == 0)).all()
+    for row in range(20):
+        for number in range(1, segments[row].max() + 1):
+            where = np.flatnonzero(segments[row] == number)
+            assert ids[row, where[0]] == -1
+            assert ids[row, where[-1]] == -2
+            assert (ids[row, where[1:-1]] >= 5).all()
+            assert positions[row, where].tolist() == list(range(len(where)))
+
+
+def test_one_epoch_shows_every_training_token_once(prepared: Path) -> None:
+    shards = TokenShards(prepared / "shards")
+    source = RowSource(shards, "train", 32, seed=0)
+    rows = source.epoch_rows
+    ids, _, _ = source.rows(0, rows)
+    shown = np.sort(ids[ids >= 0])
+    stored = np.sort(np.concatenate([shards.read(handle) for handle in shards.documents("train")]))
+    assert np.array_equal(shown, stored)
+
+
+def test_order_depends_on_seed_and_epoch_alone(prepared: Path) -> None:
+    shards = TokenShards(prepared / "shards")
+    one, again = RowSource(shards, "train", 32, 0), RowSource(shards, "train", 32, 0)
+    far = one.epoch_rows + 3  # in the second epoch
+    assert np.array_equal(one.rows(far, 4)[0], again.rows(far, 4)[0])
+    assert np.array_equal(one.rows(0, 4)[0], again.rows(0, 4)[0])  # and back
+    assert not np.array_equal(one.rows(0, 4)[0], RowSource(shards, "train", 32, 1).rows(0, 4)[0])
+    assert not np.array_equal(one.rows(0, 4)[0], one.rows(one.epoch_rows, 4)[0])
+
+
+def test_weights_say_how_often_a_source_is_shown(prepared: Path) -> None:
+    shards = TokenShards(prepared / "shards")
+    single = RowSource(shards, "train", 32, 0).epoch_rows
+    shards.weights = dict.fromkeys(shards.weights, 2.5)
+    assert RowSource(shards, "train", 32, 0).epoch_rows == pytest.approx(2.5 * single, rel=0.1)
+
+
+def test_no_documents_is_said(prepared: Path) -> None:
+    shards = TokenShards(prepared / "shards")
+    shards.all_shards = []
+    with pytest.raises(UserError, match="no heldout documents"):
+        RowSource(shards, "heldout", 32, 0)

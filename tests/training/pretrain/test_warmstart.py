@@ -1,0 +1,99 @@
+"""Other people's weights: ELECTRA and BERT directories, the same vocabulary or a new one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from tests.training.pretrain.run_here import tiny_config, train
+from training.electra.config import ElectraConfig
+from training.electra.model import Electra
+from training.errors import UserError
+from training.pretrain.warmstart import warm_start
+from training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+
+
+@pytest.fixture
+def bert(prepared: Path, tmp_path: Path) -> Path:
+    tokenizer = load_tokenizer(prepared / "tokenizer")
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(tmp_path / "bert")
+    save_tokenizer(tokenizer, tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def same_size(vocab_size: int) -> Electra:
+    return Electra(
+        ElectraConfig(
+            vocab_size=vocab_size,
+            embedding_size=32,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            generator_fraction=0.5,
+            max_position_embeddings=64,
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+        )
+    ).eval()
+
+
+def test_the_discriminator_becomes_the_bert(bert: Path) -> None:
+    tokenizer = load_tokenizer(bert)
+    model = same_size(tokenizer.get_vocab_size())
+    warm_start(model, tokenizer, bert)
+    ids = torch.randint(5, 500, (2, 10))
+    theirs = BertModel.from_pretrained(bert).eval()(ids).last_hidden_state
+    ours = model.discriminator(ids, torch.arange(10).expand(2, 10), None)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_a_new_vocabulary_keeps_the_vectors_it_shares(bert: Path) -> None:
+    old = load_tokenizer(bert)
+    new = train_tokenizer(["苹果手机 hello hello world"] * 20, 8192)
+    model = same_size(new.get_vocab_size())
+    warm_start(model, new, bert)
+    theirs = BertModel.from_pretrained(bert).embeddings.word_embeddings.weight
+    ours = model.generator.embeddings.word_embeddings.weight
+    for token in ("苹", "果", "[CLS]"):
+        assert torch.equal(ours[new.token_to_id(token)], theirs[old.token_to_id(token)])
+    assert new.token_to_id("hello") is not None
+    pieces = old.encode("hello", add_special_tokens=False).ids
+    torch.testing.assert_close(ours[new.token_to_id("hello")], theirs[torch.tensor(pieces)].mean(0))
+
+
+def test_pretraining_goes_on_from_an_earlier_run(root: Path) -> None:
+    first = train(root, "first", steps=2)
+    config = tiny_config(2, warm_start=str(first / "pretrained"), learning_rate=1e-12)
+    second = train(root, "second", config=config)
+    from tests.training.pretrain.run_here import weights
+
+    one, two = weights(first), weights(second)
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-6
+
+
+def test_another_size_is_refused(bert: Path) -> None:
+    tokenizer = load_tokenizer(bert)
+    model = Electra(
+        ElectraConfig(vocab_size=tokenizer.get_vocab_size(), num_hidden_layers=1, generator_layers=1)
+    )
+    with pytest.raises(UserError, match="its layers do not fit"):
+        warm_start(model, tokenizer, bert)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such directory"):
+        warm_start(same_size(100), None, tmp_path / "nowhere")  # type: ignore[arg-type]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no model\.safetensors"):
+        warm_start(same_size(100), None, tmp_path / "empty")  # type: ignore[arg-type]
