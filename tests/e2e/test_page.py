@@ -374,8 +374,10 @@ def test_an_error_is_shown_as_the_service_gave_it(browser: Browser, page_server:
         for error in problem["errors"]:
             expect(alert.get_by_role("listitem")).to_contain_text(error["field"])
             expect(alert.get_by_role("listitem")).to_contain_text(error["message"])
+        expect(classify.get_by_role("listitem").filter(has_text="%")).to_have_count(0)
         run(classify, "今天很好")
         expect(alert).to_be_empty()
+        expect(classify.get_by_role("listitem")).to_have_count(2)
 
 
 def test_a_model_that_is_not_served_is_refused_in_the_services_words(
@@ -415,6 +417,23 @@ def test_a_server_that_is_away_is_said_so_and_tried_again(browser: Browser, page
         page.unroute("**/classify")
         classify.get_by_role("button", name="再试一次").click()
         expect(classify.get_by_role("listitem")).to_have_count(2)
+
+
+def test_cancelling_after_an_error_brings_back_the_last_result(browser: Browser, page_server: str) -> None:
+    with watched_page(browser, page_server, expected=(REFUSED,)) as page:
+        page.goto(page_server)
+        classify = panel(page, "classify")
+        run(classify, "今天很好")
+        answers = iter([lambda route: route.abort(), lambda route: None])
+        page.route("**/classify", lambda route: next(answers)(route))
+        classify.get_by_role("button", name="运行", exact=True).click()
+        expect(classify.locator(".problem")).to_be_visible()
+        expect(classify.locator(".bars")).to_be_hidden()
+        classify.get_by_role("button", name="再试一次").click()
+        classify.get_by_role("button", name="取消").click()
+        expect(classify.get_by_role("status")).to_have_text("已取消。")
+        expect(classify.locator(".problem")).to_have_count(0)
+        expect(classify.locator(".bars")).to_be_visible()
 
 
 def test_only_the_last_of_two_runs_is_shown(page: Page) -> None:

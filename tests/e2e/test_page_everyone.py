@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import serious_problems, watched_page
+from tests.browser import REFUSED, serious_problems, watched_page
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +43,9 @@ def brightness(page: Page, property_: str) -> float:
 def test_axe_finds_no_serious_problem(
     browser: Browser, page_server: str, scheme: str, rules: list[str] | None
 ) -> None:
-    with watched_page(browser, page_server, color_scheme=scheme, reduced_motion="reduce") as page:
+    with watched_page(
+        browser, page_server, expected=(REFUSED,), color_scheme=scheme, reduced_motion="reduce"
+    ) as page:
         page.goto(page_server)
         expect(page.locator("#named-thresholds button")).to_have_count(3)
         for name in TASKS:
@@ -59,6 +61,11 @@ def test_axe_finds_no_serious_problem(
         page.locator("#tab-detect").click()
         page.locator(".heat .flagged").click()
         expect(page.get_by_role("dialog")).to_be_visible()
+        assert serious_problems(page, rules) == []
+        page.keyboard.press("Escape")
+        page.route("**/detect-replaced", lambda route: route.abort())
+        page.locator("#panel-detect").get_by_role("button", name="运行", exact=True).click()
+        expect(page.locator(".problem")).to_be_visible()
         assert serious_problems(page, rules) == []
 
 

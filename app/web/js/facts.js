@@ -72,5 +72,4 @@ export function showFacts(parts, results) {
   fillOnOpen(parts.curl, t("result.curl"), () =>
     results.map((result) => curlCommand(result.path, result.body)).join("\n\n"),
   );
-  parts.extras.hidden = false;
 }

@@ -149,7 +149,7 @@ export const zh = {
   "summarize.order.position": "按原文",
   "summarize.order.rank": "按重要",
   "summarize.diversity": "避免重复",
-  "summarize.empty": "运行后，选中的句子在原文里就地标出：圆圈数字是名次，字母是所属的簇。",
+  "summarize.empty": "运行后，选中的句子在原文里就地标出：数字是名次，字母是所属的簇。",
   "summarize.done": "从 {total} 句中选出 {count} 句",
   "summarize.kept": "{chars} / {total} 个字符，留下 {share}",
   "summarize.copy": "复制摘要",

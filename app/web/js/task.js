@@ -66,6 +66,10 @@ export function createTask({ name, requests, draw }) {
       if (controller !== mine) return;
       mine.abort();
       if (error.name === "AbortError") {
+        if (failure) {
+          failure = null;
+          redraw();
+        }
         say(t("status.cancelled"));
         return;
       }
@@ -93,7 +97,9 @@ export function createTask({ name, requests, draw }) {
 
   function redraw() {
     fill(parts.problem);
-    parts.output.classList.toggle("outdated", failure !== null);
+    // Beside an error, an older result would only raise the question which of the two is true.
+    for (const name of ["output", "facts"]) parts[name].hidden = failure !== null;
+    for (const name of ["controls", "extras"]) parts[name].hidden = failure !== null || last === null;
     if (failure) {
       say(t("status.failed"));
       fill(parts.problem, problemView(failure, run));
@@ -104,7 +110,6 @@ export function createTask({ name, requests, draw }) {
       say(t("status.ready"));
       return;
     }
-    parts.controls.hidden = false;
     say(draw(parts.output, last.results, last.text));
     showFacts(parts, last.results);
     markStale();
