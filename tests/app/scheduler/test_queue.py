@@ -97,6 +97,15 @@ def test_overdue_rows_go_in_turn_whatever_the_padding() -> None:
     assert set(overdue) <= set(batch.entries)
 
 
+def test_the_lane_of_the_earliest_turn_is_served_first() -> None:
+    queue, first, second = BatchQueue(), lane(), lane()
+    queue.add([entry(second, 10, turn=2.0), entry(first, 10, turn=1.0), entry(first, 10, turn=3.0)])
+    order = []
+    while (batch := queue.take(0.0)) is not None:
+        order.append(batch.lane)
+    assert order == [first, second]
+
+
 def test_a_discarded_call_leaves_nothing_behind() -> None:
     queue, room = BatchQueue(), lane()
     call = enqueue(room, [row(10), row(20)], RequestContext(), AT_ZERO, 0.0, 1.0)
