@@ -115,6 +115,8 @@ def test_long_chinese_sentence_is_split_into_clauses() -> None:
     ]
     assert len("".join(clauses)) > LONG_SENTENCE - 5
     assert sentences("会议指出，" + "".join(clauses))[1:] == clauses[1:]
+    halved = [clause.replace("；", ";") for clause in clauses]
+    assert sentences("会议指出，" + "".join(halved))[1:] == halved[1:]
 
 
 def test_empty_and_blank() -> None:

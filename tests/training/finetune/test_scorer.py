@@ -195,3 +195,9 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, content: str, message: s
     file.write_text(content)
     with pytest.raises(UserError, match=message):
         run_command("--config", str(file), "--quiet")
+
+
+@pytest.mark.slow
+def test_the_rehearsal_touches_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("--dry-run", "--quiet") == 0
+    assert "every step works" in capsys.readouterr().out
