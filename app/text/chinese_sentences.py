@@ -24,7 +24,8 @@ _LETTER = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}]")
 _ENUMERATOR = regex.compile(r"\s*[（(]?[一二三四五六七八九十百零〇甲乙丙丁\p{Nd}]+[)）]?")
 _QUERY = regex.compile(r"[\w.~%-]+=")
 _ASCII_WORD = regex.compile(r"[A-Za-z0-9]")
-_EMOJI = regex.compile(r"(?:(?=\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\p{RI})\X)+")
+# So many at most: \X counts back over a whole row of flags at each of them.
+_EMOJI = regex.compile(r"(?:(?=\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\p{RI})\X){1,16}")
 
 _PAIRS = {"（": "）", "(": ")", "【": "】", "［": "］", "[": "]", "《": "》", "〈": "〉"}
 _PAIR = regex.compile("[" + regex.escape("".join(_PAIRS) + "".join(_PAIRS.values())) + "]")

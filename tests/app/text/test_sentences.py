@@ -196,6 +196,15 @@ def test_time_is_linear(unit: str) -> None:
         return time.process_time() - started
 
     seconds(5_000)
+    # Four times the text: a square law would take sixteen times as long.
     small = min(seconds(20_000) for _ in range(2))
     large = seconds(80_000)
-    assert large < 10 * small + 0.2  # four times the text; a square law would take sixteen times as long
+    assert large < 10 * small + 0.2
+
+
+def test_a_row_of_flags_after_a_mark_is_no_trap() -> None:
+    text = "好！" + "🇨🇳" * 20_000
+    started = time.process_time()
+    spans = split_sentences(text)
+    assert time.process_time() - started < 2
+    assert spans[-1].end == len(text)
