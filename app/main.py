@@ -114,7 +114,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        root_path=settings.root_path,
         lifespan=lifespan,
         middleware=_middleware(service, keys, tracer),
         exception_handlers={HTTPException: _reraise},
@@ -123,7 +122,7 @@ def create_app(
     for module in (classify, detect_replaced, summarize, predict, tokenize, models, info, health, metrics):
         app.include_router(module.router)
     site.install_site(app, page=settings.page, docs=settings.docs)
-    install_openapi(app, version)
+    install_openapi(app, version, settings.root_path)
     return app
 
 
@@ -137,6 +136,7 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
             metrics=service.metrics,
             tracer=tracer,
             access_log=settings.access_log,
+            root_path=settings.root_path,
         )
     ]
     if settings.cors_origins:

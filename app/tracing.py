@@ -11,8 +11,8 @@ from app.settings import SettingsError
 class Span(Protocol):
     """The part of an OpenTelemetry span that is used here."""
 
-    def finish(self, attributes: Mapping[str, str | int | float], *, failed: bool) -> None:
-        """Set ``attributes`` and end the span."""
+    def finish(self, name: str, attributes: Mapping[str, str | int | float], *, failed: bool) -> None:
+        """Give the span its final name and ``attributes``, and end it."""
 
 
 class Tracer(Protocol):
@@ -82,11 +82,12 @@ class _OpenSpan:
     def __init__(self, span: Any) -> None:
         self._span = span
 
-    def finish(self, attributes: Mapping[str, str | int | float], *, failed: bool) -> None:
+    def finish(self, name: str, attributes: Mapping[str, str | int | float], *, failed: bool) -> None:
         from opentelemetry.trace import StatusCode
 
-        for name, value in attributes.items():
-            self._span.set_attribute(name, value)
+        self._span.update_name(name)
+        for key, value in attributes.items():
+            self._span.set_attribute(key, value)
         if failed:
             self._span.set_status(StatusCode.ERROR)
         self._span.end()

@@ -42,7 +42,7 @@ and both in one sentence.
 """
 
 
-def install_openapi(app: FastAPI, version: str) -> None:
+def install_openapi(app: FastAPI, version: str, root_path: str) -> None:
     """Make ``app.openapi()`` build our document, once."""
 
     def build() -> dict[str, Any]:
@@ -51,6 +51,8 @@ def install_openapi(app: FastAPI, version: str) -> None:
                 title="ELECTRA", version=version, description=DESCRIPTION, routes=app.routes, tags=_TAGS
             )
             _add_errors(document)
+            if root_path:
+                document["servers"] = [{"url": root_path}]
             document["components"]["securitySchemes"] = {
                 "key": {"type": "http", "scheme": "bearer", "description": "Only where keys are configured."}
             }

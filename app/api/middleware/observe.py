@@ -30,17 +30,22 @@ class Observe:
         metrics: Metrics | None,
         tracer: Tracer | None,
         access_log: bool,
+        root_path: str,
     ) -> None:
         self._app = app
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._tracer = tracer
         self._access_log = access_log
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._root_path:
+            # The router takes the prefix off where it is there: proxies strip it or do not.
+            scope["root_path"] = self._root_path
         call = open_call(scope)
         if self._metrics:
             self._metrics.started()
@@ -114,7 +119,7 @@ class Observe:
         if self._metrics:
             self._metrics.finished(facts)
         if span:
-            span.finish(_attributes(call, facts), failed=call.status >= 500)
+            span.finish(f"{call.method} {call.route}", _attributes(call, facts), failed=call.status >= 500)
         if self._access_log:
             _log.info("request", extra={"fields": _fields(call, facts)})
 

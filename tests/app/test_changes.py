@@ -1,0 +1,75 @@
+"""What one worker does, the others do; each change once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.changes import Change, ChangeLog
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> tuple[ChangeLog, ChangeLog]:
+    """Two workers' views of one log."""
+    one, two = ChangeLog(tmp_path), ChangeLog(tmp_path)
+    two._worker += 1
+    return one, two
+
+
+def test_each_hears_the_other_once(logs: tuple[ChangeLog, ChangeLog]) -> None:
+    one, two = logs
+    assert one.news() == two.news() == []
+    one.append("pin", "sentiment", "1")
+    two.append("unload", "topic", None)
+    assert [(change.action, change.name, change.version) for change in two.news()] == [
+        ("pin", "sentiment", "1")
+    ]
+    assert [change.action for change in one.news()] == ["unload"]
+    assert one.news() == two.news() == []
+
+
+def test_a_late_worker_hears_all(logs: tuple[ChangeLog, ChangeLog], tmp_path: Path) -> None:
+    one, two = logs
+    one.append("pin", "a", "1")
+    two.append("pin", "b", "2")
+    late = ChangeLog(tmp_path)
+    late._worker = -1
+    assert [change.name for change in late.news()] == ["a", "b"]
+
+
+def test_half_a_line_waits_for_its_rest(logs: tuple[ChangeLog, ChangeLog], tmp_path: Path) -> None:
+    one, two = logs
+    one.append("load", "a", None)
+    file = tmp_path / "changes.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:10])
+    assert two.news() == []
+    file.write_bytes(whole)
+    assert [change.name for change in two.news()] == ["a"]
+
+
+def test_one_that_fails_does_not_stop_the_others(
+    logs: tuple[ChangeLog, ChangeLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.changes.POLL_S", 0.01)
+    one, two = logs
+    applied: list[str] = []
+
+    async def apply(change: Change) -> None:
+        if change.name == "bad":
+            raise RuntimeError("refused")
+        applied.append(change.name)
+
+    async def scenario() -> None:
+        following = asyncio.create_task(two.follow(apply))
+        for name in ("bad", "good"):
+            one.append("load", name, None)
+        await asyncio.sleep(0.1)
+        one.append("load", "later", None)
+        await asyncio.sleep(0.1)
+        following.cancel()
+
+    asyncio.run(scenario())
+    assert applied == ["good", "later"]

@@ -1,0 +1,83 @@
+"""Scheduler and registry under one lifecycle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.api.lifecycle import Lifecycle
+from app.api.models import NoModels
+from app.errors import NotReady
+from app.live import LiveModels, threads_of
+from app.runtime.threads import available_threads
+from app.settings import Settings
+from tests.toy import toy_bundle
+
+
+def live(models_dir: Path, **settings: object) -> LiveModels:
+    chosen = {
+        "models_dir": models_dir,
+        "backend": "onnxruntime",
+        "threads": 1,
+        "batch_tokens": 128,
+        **settings,
+    }
+    return LiveModels(Settings(**chosen), Lifecycle(), None)  # type: ignore[arg-type]
+
+
+def test_before_the_start_nothing_is_served(tmp_path: Path) -> None:
+    models = live(tmp_path)
+    assert not models.ready
+    assert models.models() == []
+    assert models.refused() == {}
+    with pytest.raises(NotReady):
+        models.get(None, "classify")
+    asyncio.run(models.close())
+
+
+def test_classifiers_come_first_and_defaults_before_others(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "a-encoder")
+    for name in ("b-topic", "c-sentiment"):
+        toy_bundle(tmp_path, name, task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path, default_models="c-sentiment")
+        await models.start()
+        assert models.ready
+        assert [model.name for model in models.models()] == ["c-sentiment", "b-topic", "a-encoder"]
+        assert models.get(None, "classify").name == "c-sentiment"
+        await models.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_text("x"), "is not a directory"),
+        (lambda path: path.mkdir(), "holds no bundle"),
+    ],
+)
+def test_nothing_to_serve_is_one_line(tmp_path: Path, make: object, reason: str) -> None:
+    make(tmp_path / "models")  # type: ignore[operator]
+
+    async def scenario() -> None:
+        models = live(tmp_path / "models")
+        try:
+            await models.start()
+        finally:
+            await models.close()
+
+    with pytest.raises(NoModels, match=reason) as caught:
+        asyncio.run(scenario())
+    assert "ELECTRA_MODELS_DIR" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_threads_are_shared_by_workers() -> None:
+    assert threads_of(Settings(threads=3, workers=2)) == 3
+    assert threads_of(Settings()) == available_threads()
+    assert threads_of(Settings(workers=64)) == 1

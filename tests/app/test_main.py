@@ -1,0 +1,104 @@
+"""The application as a whole: how it starts, and how it says that it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.api.lifecycle import Lifecycle, State
+from app.api.models import NoModels
+from app.main import create_app, service_version
+from app.settings import Settings, SettingsError
+from tests.service import FixedModels, fixed_models, started
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> FixedModels:
+    return fixed_models(tmp_path_factory.mktemp("models"))
+
+
+class SlowModels(FixedModels):
+    async def start(self) -> None:
+        await asyncio.sleep(0.2)
+
+
+def test_probes_are_answered_while_models_are_loaded(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(SlowModels(models.served, models.engine)) as running:
+            assert (await running.client.get("/livez")).status_code == 200
+            waiting = await running.client.get("/readyz")
+            assert (waiting.status_code, waiting.json()["status"]) == (503, "starting")
+            refused = await running.client.post("/classify", json={"input": "好"})
+            assert (refused.status_code, refused.json()["error_type"]) == (503, "unhealthy")
+            await asyncio.sleep(0.4)
+            assert (await running.client.get("/readyz")).status_code == 200
+            assert (await running.client.post("/classify", json={"input": "好"})).status_code == 200
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [NoModels("nothing here"), RuntimeError("unforeseen")])
+def test_models_that_cannot_be_loaded_end_the_service(models: FixedModels, failure: Exception) -> None:
+    async def scenario() -> None:
+        async with started(FixedModels(models.served, models.engine, failure=failure)) as running:
+            assert running.lifecycle.state is State.DEAD
+            assert str(failure) in running.lifecycle.reason
+            assert (await running.client.get("/livez")).status_code == 503
+            assert (await running.client.post("/classify", json={"input": "好"})).status_code == 503
+
+    asyncio.run(scenario())
+
+
+def test_whoever_waits_is_told_once_it_is_ready(models: FixedModels) -> None:
+    told: list[str] = []
+
+    async def scenario() -> None:
+        app = create_app(
+            Settings(), open_models=lambda *_: models, on_ready=lambda: told.append("ready")
+        )  # fmt: skip
+        async with app.router.lifespan_context(app):
+            await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+    assert told == ["ready"]
+
+
+def test_a_key_file_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read as a list of keys"):
+        create_app(Settings(api_keys_file=tmp_path / "none"))
+    with pytest.raises(SettingsError, match="cannot be read as a list of keys"):
+        create_app(Settings(admin_key_file=tmp_path / "none"))
+
+
+@pytest.mark.parametrize("path", ["/electra/classify", "/classify"])
+def test_it_can_stand_under_a_prefix(models: FixedModels, path: str) -> None:
+    """Whether the proxy strips the prefix or not."""
+
+    async def scenario() -> None:
+        async with started(models, root_path="/electra", api_keys="k") as running:
+            answer = await running.client.post(path, json={"input": "好"}, headers={"X-API-Key": "k"})
+            assert answer.status_code == 200
+            assert (await running.client.post(path, json={"input": "好"})).status_code == 401
+            assert (await running.client.get(path.replace("classify", "readyz"))).status_code == 200
+            document = (await running.client.get("/openapi.json")).json()
+            assert document["servers"] == [{"url": "/electra"}]
+
+    asyncio.run(scenario())
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert service_version().count(".") == 2
+
+
+def test_an_unhealthy_lifecycle_is_seen_from_outside(models: FixedModels) -> None:
+    async def scenario() -> httpx.Response:
+        async with started(models) as running:
+            lifecycle: Lifecycle = running.lifecycle
+            lifecycle.to_dead("inference is gone")
+            return await running.client.get("/readyz")
+
+    answer = asyncio.run(scenario())
+    assert answer.json() == {"status": "dead", "reason": "inference is gone"}
