@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from app.bundle import Bundle, Metric
 from app.runtime import open_session
-from app.runtime.batch import Outputs, Session, TokenSequence
+from app.runtime.batch import Outputs, Session
 from app.runtime.opening import openvino_installed
 from app.scheduler.engine import RequestContext
 from app.tasks.local import PADDED_TOKENS, DirectEngine, batches_by_length
 from app.tasks.model import ServedModel
+from app.text.sequence import TokenSequence
 from training.evaluate.classification import LabelledSet, decisions
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.report import ReportTable, Section

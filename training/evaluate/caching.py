@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.bundle import GraphName
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import Engine, RequestContext
 from app.tasks.model import ServedModel
+from app.text.sequence import TokenSequence
 
 
 class CachingEngine:

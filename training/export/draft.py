@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from app import bundle as b
-from app.runtime.batch import TokenSequence
 from app.tasks.local import DirectEngine
 from app.tasks.model import ServedModel, served_model
+from app.text.sequence import TokenSequence
 from training.export.checkpoint import Checkpoint
 from training.export.config import ExportConfig
 from training.export.parity import Parity, check_parity

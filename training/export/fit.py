@@ -18,7 +18,7 @@ from training.export.texts import sentences_of
 from training.files import atomic_file
 from training.tables import read_table
 
-_STATISTICS_SENTENCES = 5_000
+_STATISTICS_SENTENCES = 3_000
 _STATISTICS_FILE = "pooling.npz"
 
 

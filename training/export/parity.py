@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from app.runtime.batch import TokenSequence, collate
+from app.runtime.batch import collate
 from app.scheduler.engine import RequestContext
 from app.tasks.local import batches_by_length
 from app.tasks.model import ServedModel
+from app.text.sequence import TokenSequence
 from training.errors import UserError
 from training.export.checkpoint import Checkpoint
 from training.export.graphs import EncoderGraph
@@ -74,28 +75,39 @@ def _forward(
     """The checkpoint's own outputs, through transformers' own masks, in the order of ``sequences``."""
     results: list[dict[str, np.ndarray]] = [{} for _ in sequences]
     pooling = model.bundle.manifest.pooling
+    layers = EncoderGraph(checkpoint.model, pooling.layers).layers if pooling else []
     for batch in batches_by_length([len(sequence) for sequence in sequences], _PADDED_TOKENS):
         rows = [sequences[index] for index in batch]
         feeds = collate(rows, model.encoder.special_tokens.pad)
         feeds.pop("positions", None)
         tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
         with torch.inference_mode():
-            output = checkpoint.model(**tensors, output_hidden_states=checkpoint.kind == "discriminator")
-        logits = output.logits
-        if checkpoint.kind == "discriminator" and logits.ndim == 3:
-            logits = logits[..., 1] - logits[..., 0]
-        for row, (index, sequence) in enumerate(zip(batch, rows, strict=True)):
-            if checkpoint.kind == "classifier":
-                results[index]["logits"] = logits[row].numpy()
-            elif checkpoint.kind == "generator":
-                results[index]["logits"] = logits[row, torch.from_numpy(sequence.positions)].numpy()
-            else:
-                results[index]["logits"] = logits[row, : len(sequence)].numpy()
-                assert pooling is not None
-                layers = EncoderGraph(checkpoint.model, pooling.layers).layers
-                states = torch.stack([output.hidden_states[layer][row, : len(sequence)] for layer in layers])
-                results[index]["hidden"] = states.mean(dim=0).numpy()
+            outputs = _outputs(checkpoint, tensors, rows, layers)
+        for index, row in zip(batch, outputs, strict=True):
+            results[index] = {name: tensor.numpy() for name, tensor in row.items()}
     return results
+
+
+def _outputs(
+    checkpoint: Checkpoint, tensors: dict[str, torch.Tensor], rows: list[TokenSequence], layers: list[int]
+) -> list[dict[str, torch.Tensor]]:
+    model = checkpoint.model
+    if checkpoint.kind == "classifier":
+        return [{"logits": logits} for logits in model(**tensors).logits]
+    if checkpoint.kind == "generator":
+        # The head at the chosen positions only: at every token of 500 texts it would take most of the time.
+        hidden = model.electra(**tensors).last_hidden_state
+        chosen = [hidden[row, torch.from_numpy(sequence.positions)] for row, sequence in enumerate(rows)]
+        return [{"logits": model.generator_lm_head(model.generator_predictions(part))} for part in chosen]
+    output = model(**tensors, output_hidden_states=True)
+    logits = output.logits
+    if logits.ndim == 3:
+        logits = logits[..., 1] - logits[..., 0]
+    states = torch.stack([output.hidden_states[layer] for layer in layers]).mean(dim=0)
+    return [
+        {"logits": logits[row, : len(sequence)], "hidden": states[row, : len(sequence)]}
+        for row, sequence in enumerate(rows)
+    ]
 
 
 def _decisions_differ(checkpoint: Checkpoint, ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> int:

@@ -29,6 +29,7 @@ from training.export.texts import rows_of_text, sentences_of
 ROW_TOKENS = 126
 """Longest sentences that measurements use: longer ones add time, not evidence."""
 _CALIBRATION_BATCHES = 32
+_GENERATOR_ROWS = 1000  # five masked places each; vocabulary logits are slow
 _BATCH = 4
 
 
@@ -138,7 +139,8 @@ def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Precision], Qua
     }
     if "generator" in draft.manifest.graphs:
         encoder = draft.model().encoder
-        rows = rows_of_text(draft.documents, encoder, ROW_TOKENS, draft.config.quality_rows)
+        limit = min(draft.config.quality_rows, _GENERATOR_ROWS)
+        rows = rows_of_text(draft.documents, encoder, ROW_TOKENS, limit)
         seed = draft.config.seed
         measurements["generator"] = lambda precision: generator_quality(draft.model(precision), rows, seed)
     return measurements

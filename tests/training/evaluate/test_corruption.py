@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 
 from app.tasks.model import ServedModel
-from training.evaluate.corruption import corrupt_at_random, corrupt_with_generator, replaced_logits
+from training.evaluate.corruption import corrupt_at_random, corrupt_with_generator, replaced_logits, sample
 
 TEXTS = ["我喜欢吃苹果今天天气很好不坏", "鑫他说的人们去公园吧", "中国新闻体育经济一二三四五六七八九十"]
 
@@ -40,3 +40,11 @@ def test_logits_of_known_words(detector: ServedModel) -> None:
     assert labels.sum() == 1
     kept = [(-4.0, 4.0)[c in "错坏"] for c in "错我坏好"]
     np.testing.assert_allclose(logits[~labels], np.array(kept)[~labels], atol=1e-6)
+
+
+def test_samples_follow_the_softmax() -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2]] * 20_000, np.float32))
+    drawn = sample(logits, np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 20_000, [0.5, 0.3, 0.2], atol=0.015)
+    certain = np.array([[-1e4, 0.0, -1e4], [0.0, -1e4, -1e4], [-1e4, -1e4, 0.0]], np.float32)
+    assert sample(certain, np.random.default_rng(0)).tolist() == [1, 0, 2]
