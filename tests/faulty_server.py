@@ -11,8 +11,9 @@ import threading
 import time
 
 from app.__main__ import run
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.runtime.onnx_session import OnnxSession
+from app.text.sequence import TokenSequence
 from tests.toy import SPECIALS, WORDS
 
 VOCABULARY = list(dict.fromkeys(SPECIALS + WORDS))

@@ -17,12 +17,13 @@ from app.bundle import GraphName, Task, read_bundle
 from app.errors import ModelNotFound
 from app.main import create_app
 from app.registry import GraphInfo, ModelInfo
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.settings import Settings
 from app.tasks.local import local_model
 from app.tasks.model import ServedModel
 from app.telemetry import Metrics
+from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
 
 Before = Callable[[RequestContext], Any]

@@ -124,9 +124,11 @@ def train_tokenizer(
     )
     shell.train_from_iterator(kept, trainer=trainer)
     tokens = [token for token, _ in sorted(shell.get_vocab().items(), key=lambda item: item[1])]
-    # The trainer may leave a character of the alphabet out when it met it inside words only.
+    # The trainer leaves out a character that it met inside words only, and a continuation that it never met; without
+    # them, a rare word would be [UNK] instead of its letters.
     seen = set(tokens)
-    missing = [character for character in alphabet if character not in seen]
+    continuations = [f"##{letter}" for letter in alphabet if letter.isascii() and letter.isalpha()]
+    missing = [token for token in [*alphabet, *continuations] if token not in seen]
     if missing:
         room = vocab_size - len(missing)
         tokens = tokens[: max(room, len(SPECIAL_TOKENS))] + missing

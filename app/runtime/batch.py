@@ -7,15 +7,14 @@ that is what a run costs, so that is what the scheduler budgets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from app.bundle import GraphName, Task
+from app.text.sequence import IntArray, TokenSequence
 
-IntArray = npt.NDArray[np.int64]
 Outputs = dict[str, npt.NDArray[np.float32]]
 """One row's results, padding cut off. ``encode``: ``logits [tokens]``, ``hidden [tokens, hidden]``;
 ``classify``: ``logits [labels]``; generator: ``logits [positions, vocabulary]``."""
@@ -23,25 +22,6 @@ Outputs = dict[str, npt.NDArray[np.float32]]
 Shape = tuple[int | str | None, ...]
 Layout = Literal["tokens", "sequence", "positions"]
 """The leading axes of a graph's outputs: ``[batch, tokens, ...]``, ``[batch, ...]``, ``[positions, ...]``."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenSequence:
-    """One row as the model sees it: special tokens included, not padded.
-
-    Attributes:
-        input_ids: int64 ``[tokens]``, at least one.
-        token_type_ids: int64 ``[tokens]``; None means all zero (no second segment).
-        positions: int64 ``[positions]``, indices into this row whose vocabulary logits are wanted. The
-            generator graph needs them, the model graph takes none.
-    """
-
-    input_ids: IntArray
-    token_type_ids: IntArray | None = None
-    positions: IntArray | None = None
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
 
 
 class Session(Protocol):

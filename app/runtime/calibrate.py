@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.runtime.batch import Session, TokenSequence, padded_tokens
+from app.runtime.batch import Session, padded_tokens
 from app.runtime.rows import GraphShape
+from app.text.sequence import TokenSequence
 
 MARGIN = 1.1
 """What another backend must gain over onnxruntime to be worth its memory."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import onnxruntime
 
-from app.runtime.batch import Outputs, Shape, TokenSequence, split
+from app.runtime.batch import Outputs, Shape, split
 from app.runtime.rows import GraphShape
+from app.text.sequence import TokenSequence
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 _SEVERITY_ERROR = 3

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from app.runtime.batch import IntArray, Outputs, Shape, TokenSequence, split
+from app.runtime.batch import Outputs, Shape, split
 from app.runtime.rows import GraphShape
+from app.text.sequence import IntArray, TokenSequence
 
 WIDTH_STEP = 8
 """Rows are padded to multiples of this. OpenVINO prepares kernels for each shape it meets: with every width

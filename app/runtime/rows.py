@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.bundle import Bundle, GraphName
-from app.runtime.batch import IntArray, Layout, TokenSequence, collate, layout_of
+from app.runtime.batch import Layout, collate, layout_of
+from app.text.sequence import IntArray, TokenSequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, QueueFull
 from app.scheduler.queue import BatchQueue, Call, Entry, Lane
+from app.text.sequence import TokenSequence
 
 RETRY_AFTER_LEAST = 0.1
 

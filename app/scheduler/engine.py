@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.bundle import GraphName
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
+from app.text.sequence import TokenSequence
 
 
 @dataclass(slots=True)

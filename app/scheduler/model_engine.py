@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.bundle import GraphName
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem
 from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
+from app.text.sequence import TokenSequence
 
 
 class ModelEngine:

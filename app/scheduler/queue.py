@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.bundle import GraphName
-from app.runtime.batch import Outputs, Session, TokenSequence
+from app.runtime.batch import Outputs, Session
 from app.scheduler.engine import RequestContext
+from app.text.sequence import TokenSequence
 
 LOOKAHEAD_BATCHES = 8
 DECAY = 0.9

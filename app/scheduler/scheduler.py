@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.admission import Load, admit, check_lengths, enqueue
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
@@ -20,6 +20,7 @@ from app.scheduler.fair_clock import FairClock
 from app.scheduler.observer import Counts, Observer
 from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
 from app.scheduler.worker import InferenceThread, Report, Worker
+from app.text.sequence import TokenSequence
 
 _log = logging.getLogger(__name__)
 

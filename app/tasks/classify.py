@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import ValidationFailed
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.tasks.inputs import encode_texts, off_loop, windows_of
 from app.tasks.model import ServedModel
 from app.text.encoder import Encoded, TextEncoder
+from app.text.sequence import TokenSequence
 from app.text.windows import cut
 
 FunctionToApply = Literal["softmax", "sigmoid", "none"]

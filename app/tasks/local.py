@@ -7,9 +7,10 @@ from pathlib import Path
 
 from app.bundle import Bundle, GraphName, Precision, read_bundle
 from app.runtime import open_session
-from app.runtime.batch import Outputs, Session, TokenSequence
+from app.runtime.batch import Outputs, Session
 from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel, served_model
+from app.text.sequence import TokenSequence
 
 PADDED_TOKENS = 2048
 """Cells of one batch: on CPUs larger rectangles gain nothing and cost memory."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from app.bundle import SpecialTokens
-from app.runtime.batch import TokenSequence
 from app.text.offsets import IntArray, extend_to_graphemes, lone_surrogate
+from app.text.sequence import TokenSequence
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -17,13 +17,14 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.tasks.detect.calibration import replaced_probabilities, temperature_of
 from app.tasks.detect.candidates import Candidate, piece_table, propose
 from app.tasks.detect.places import Place
 from app.tasks.detect.results import Suggestion
 from app.tasks.model import ServedModel
+from app.text.sequence import TokenSequence
 
 FEWEST_CANDIDATES = 5
 """Candidates judged even when fewer are asked for, so that the discriminator has a choice."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.tasks.detect.calibration import replaced_probabilities, temperature_of
 from app.tasks.detect.grouping import group_tokens
@@ -32,6 +32,7 @@ from app.tasks.inputs import Prepared, off_loop, prepare_texts
 from app.tasks.model import ServedModel
 from app.text.offsets import Utf16Positions
 from app.text.scripts import mark_classes
+from app.text.sequence import TokenSequence
 from app.text.windows import merge_centre
 
 BoolArray = npt.NDArray[np.bool_]

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from app.bundle import Pooling
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.tasks.model import PoolingStatistics, ServedModel
 from app.tasks.summarize.options import PoolingName
 from app.tasks.summarize.segments import Segment
 from app.text.encoder import Encoded
+from app.text.sequence import TokenSequence
 from app.text.windows import plan_windows
 
 FloatArray = npt.NDArray[np.float32]

@@ -16,10 +16,10 @@ import pytest
 
 from app.errors import ModelNotFound, ModelRefused
 from app.registry import LoadOptions, Registry
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.scheduler.scheduler import Scheduler
 from app.tasks.model import ServedModel
+from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
 
 ROW = TokenSequence(np.arange(5, 15))

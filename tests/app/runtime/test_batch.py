@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.batch import TokenSequence, collate, layout_of, padded_tokens, split
+from app.runtime.batch import collate, layout_of, padded_tokens, split
+from app.text.sequence import TokenSequence
 
 PAD = 9
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.runtime.batch import TokenSequence
 from app.runtime.calibrate import calibrate, race, sample_rows
 from app.runtime.rows import GraphShape
+from app.text.sequence import TokenSequence
 
 
 class Timed:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app.bundle import Bundle, BundleError, read_bundle
 from app.runtime import BackendUnavailable, open_session
-from app.runtime.batch import Session, TokenSequence
+from app.runtime.batch import Session
+from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
 
 BACKENDS = ["onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])]

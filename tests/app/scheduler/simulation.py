@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from app.runtime.batch import TokenSequence, padded_tokens
+from app.runtime.batch import padded_tokens
 from app.scheduler.engine import RequestContext
 from app.scheduler.queue import Batch, Lane
 from app.scheduler.scheduler import Scheduler
 from app.scheduler.worker import Report, run_batch
+from app.text.sequence import TokenSequence
 
 T = TypeVar("T")
 POISON = 666

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runtime.batch import TokenSequence
 from app.scheduler.admission import Load, enqueue
 from app.scheduler.engine import RequestContext
 from app.scheduler.queue import BatchQueue, Call, Entry, Lane, around
+from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import EchoSession, row, within_budget
 
 AT_ZERO = Load(now=0.0, turn=0.0, limit=9999, pending_tokens=0, engaged_seconds=0.0)

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import EngineDead
 from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
 from app.scheduler.worker import GIVE_WAY_SECONDS
+from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import EchoSession, row
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from app.bundle import BundleError
-from app.runtime.batch import TokenSequence
 from app.scheduler.engine import RequestContext
 from app.tasks.local import batches_by_length, local_model
+from app.text.sequence import TokenSequence
 from tests.toy import HIDDEN, toy_bundle
 
 

@@ -13,13 +13,14 @@ import pytest
 from onnx import numpy_helper
 
 from app.bundle import GraphName, Pooling
-from app.runtime.batch import Outputs, TokenSequence
+from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.tasks.model import PoolingStatistics, ServedModel
 from app.tasks.summarize import vectors as module
 from app.tasks.summarize.options import PoolingName
 from app.tasks.summarize.segments import segment_document
 from app.tasks.summarize.vectors import DocumentVectors, pool, postprocessed, sentence_vectors
+from app.text.sequence import TokenSequence
 
 
 class Watched:

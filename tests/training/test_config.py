@@ -1,0 +1,61 @@
+"""Typos, types and missing keys: each message names the place and the cure."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from training.config import from_mapping
+from training.errors import UserError
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    rate: float = 0.1
+    kind: Literal["small", "large"] = "small"
+    inner: Inner = Inner()
+    many: tuple[Inner, ...] = ()
+    maybe: int | None = None
+    table: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rate > 1:
+            raise ValueError("rate must be at most 1")
+
+
+def test_nested_values_are_built() -> None:
+    built = from_mapping(
+        Outer, {"name": "x", "inner": {"size": 3}, "many": [{"size": 4}, {}], "rate": "5e-4"}, "f"
+    )
+    assert built == Outer("x", 5e-4, "small", Inner(3), (Inner(4), Inner(1)))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nmae": "x"}, r"a\.yaml: unknown key 'nmae'; did you mean 'name'\?"),
+        ({"name": "x", "zzz": 1}, "unknown key 'zzz'; known keys: name, rate"),
+        ({}, "key 'name' is missing"),
+        ({"name": 3}, r"a\.yaml\.name: expected str, found 3"),
+        ({"name": "x", "inner": {"sise": 1}}, r"a\.yaml\.inner: unknown key 'sise'; did you mean 'size'"),
+        (
+            {"name": "x", "many": [{}, {"size": "big"}]},
+            r"a\.yaml\.many\[1\]\.size: expected int, found 'big'",
+        ),
+        ({"name": "x", "kind": "smal"}, r"'smal' is not allowed; did you mean 'small'"),
+        ({"name": "x", "rate": 2.0}, "rate must be at most 1"),
+        ({"name": "x", "rate": "fast"}, "expected a number, found 'fast'"),
+        ({"name": "x", "inner": 3}, "expected keys and values, found int"),
+        ({"name": "x", "many": 3}, "expected a list, found int"),
+        ({"name": "x", "maybe": True}, "expected int, found True"),
+    ],
+)
+def test_mistakes_name_the_key_and_the_cure(values: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        from_mapping(Outer, values, "a.yaml")
