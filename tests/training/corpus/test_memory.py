@@ -35,7 +35,7 @@ def write(path: Path, texts: list[str], megabytes: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_memory_is_bounded(tmp_path: Path, tokenizer_file: Path, make_texts: object) -> None:
     texts = make_texts(30)  # type: ignore[operator]
     write(tmp_path / "small.txt", texts, 10)
