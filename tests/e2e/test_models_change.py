@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +153,24 @@ def test_several_workers_share_the_port_the_metrics_and_what_an_administrator_sa
             answers = crowd.stop()
         assert code == 0, server.log
         assert {answer.status for answer in answers} == {200}, [a for a in answers if a.status != 200][:3]
+
+
+def test_a_worker_that_is_killed_is_replaced_and_all_end_with_their_supervisor(
+    models: Path, tmp_path: Path
+) -> None:
+    def workers(server: Server) -> set[int]:
+        listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text("ascii")
+        return {int(pid) for pid in listed.split()}
+
+    with running(models, tmp_path / "workers", workers=2) as server:
+        first = eventually(lambda: len(found := workers(server)) == 2 and found)
+        victim = min(first)
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: len(found := workers(server)) == 2 and victim not in found, 30)
+        eventually(lambda: server.get("/readyz").status_code == 200)
+        assert "ended with code -9" in server.log
+        left = workers(server)
+        server.process.kill()
+        server.wait()
+        # Nobody is left behind: an orphan would hold the port.
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from app.api.schemas.common import IDS_SCHEMA, TEXTS_SCHEMA, Envelope, TaskRequest, Texts, as_list
+from app.api.schemas.common import IDS_SCHEMA, TEXTS_SCHEMA, Envelope, TaskRequest, Texts, as_list, example
 
 FunctionToApply = Literal["softmax", "sigmoid", "none"]
 
@@ -41,6 +41,8 @@ TextsOrIds = Annotated[
 
 class ClassifyRequest(TaskRequest):
     """Texts to classify."""
+
+    model_config = example({"input": ["房间很干净，下次还会来。", "The room was dirty."]})
 
     input: TextsOrIds = Field(  # type: ignore[assignment]
         validation_alias=AliasChoices("input", "inputs", "text"),

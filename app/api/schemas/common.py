@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 TEXTS_SCHEMA: dict[str, Any] = {
@@ -33,6 +33,11 @@ class Request(BaseModel):
     """What every request body holds to: no unknown fields, no guessing of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def example(body: dict[str, JsonValue]) -> ConfigDict:
+    """Configuration of a request that shows ``body`` in the reference, ready to be tried."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class TaskRequest(Request):

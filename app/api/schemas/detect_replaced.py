@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Envelope, Request, TaskRequest
+from app.api.schemas.common import Envelope, Request, TaskRequest, example
 from app.tasks.detect import DEFAULT_IGNORE, MAX_SUGGESTIONS
 from app.text.scripts import CharacterClass
 
@@ -22,6 +22,8 @@ class ProtectedRange(Request):
 
 class DetectRequest(TaskRequest):
     """Texts to look through for replaced tokens."""
+
+    model_config = example({"input": "我喜欢吃平果。", "suggestions": 3})
 
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["balanced", "precise", "sensitive"] = Field(
         "balanced",

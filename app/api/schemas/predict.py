@@ -54,7 +54,13 @@ def _rows(rows: list[list[str]], *, batch: bool) -> PredictInputs:
 class PredictRequest(BaseModel):
     """Texts to classify, as TEI takes them. Like TEI, fields that are not known are passed over."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        json_schema_extra={"examples": [{"inputs": [["I like you."], ["I hate pineapples."]]}]},
+    )
 
     inputs: Annotated[
         PredictInputs,

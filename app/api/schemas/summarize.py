@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Envelope, TaskRequest
+from app.api.schemas.common import Envelope, TaskRequest, example
 from app.tasks.summarize import DEFAULT_SENTENCES
 
 Method = Literal["kmeans", "centroid", "textrank", "lead", "scorer"]
@@ -15,6 +15,8 @@ OffsetUnit = Literal["codepoint", "utf16"]
 
 class SummarizeRequest(TaskRequest):
     """Texts to summarize. At most one of `num_sentences`, `ratio` and `max_chars`."""
+
+    model_config = example({"input": "我们去了公园。天气很好！大家都很高兴。", "num_sentences": 1})
 
     num_sentences: Annotated[int, Field(ge=1)] | None = Field(
         None,

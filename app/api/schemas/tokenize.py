@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Request
+from app.api.schemas.common import Request, example
 
 
 class TokenizeRequest(Request):
     """A text to turn into token ids."""
+
+    model_config = example({"prompt": "我喜欢吃苹果。", "return_token_strs": True})
 
     prompt: str = Field(description="The text.", examples=["我喜欢吃苹果。"])
     model: str | None = Field(None, description="Whose tokenizer; the default classifier's when left out.")
