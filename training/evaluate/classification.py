@@ -18,7 +18,7 @@ from training.evaluate.plots import confusion_plot, reliability_plot
 from training.evaluate.report import ReportTable, Section
 from training.evaluate.statistics import Interval, Reliability, bootstrap, reliability
 from training.export.quality import predictions
-from training.table_checks import check_overlap
+from training.table_checks import check_overlap, join_tables
 from training.tables import Example, read_table
 
 TFIDF, MAJORITY = "TF-IDF + logistic regression", "majority class"
@@ -79,7 +79,7 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
                 )
     warnings = [line for table in (test, *train) for line in table.warnings]
     if train_rows:
-        warnings += check_overlap(train_rows, {"test": examples})[1]
+        warnings += check_overlap(join_tables(train), {"test": join_tables([test])[: config.rows or None]})[1]
     truth = np.array([[label in example.labels for label in manifest.labels] for example in examples])
     name, split = data_set_name(path)
     return LabelledSet(name, split, examples, truth, train_rows, warnings)

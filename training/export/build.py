@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -230,10 +231,22 @@ def _manifest(
             hardware=config.hardware,
             licence=config.licence,
             date=date.today().isoformat(),
-            data=list(config.data),
+            data=list(config.data) or _finetuning_data(checkpoint.path),
         ),
         **own,
     )
+
+
+def _finetuning_data(checkpoint: Path) -> list[str]:
+    """The training tables that ``finetune.json`` beside a checkpoint of ours names, without their folders."""
+    try:
+        record = json.loads((checkpoint / "finetune.json").read_text(encoding="utf-8"))
+        tables = [(Path(table["path"]), table["rows"], table["sha256"]) for table in record["data"]["train"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [
+        f"{path.parent.name}/{path.name}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables
+    ]
 
 
 def _code_revision() -> str:

@@ -124,7 +124,9 @@ def test_data_that_does_not_fit(model, config: EvaluateConfig, tmp_path: Path) -
 
 def test_rows_shared_with_train_are_counted(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     shared = EvaluateConfig(test=config.test, train=[config.test or ""])
-    assert any("8 train rows also stand in test" in line for line in read_test_set(model, shared).warnings)
+    (line,) = read_test_set(model, shared).warnings
+    assert "8 train rows also stand in test" in line
+    assert f"{config.test}, line 2" in line
 
 
 def test_names_of_data_sets() -> None:

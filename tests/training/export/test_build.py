@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -90,6 +91,21 @@ def test_versions_count_up_and_a_taken_one_is_refused(models: Path, material: Pa
     assert written.name == "10"
     with pytest.raises(UserError, match=r"classifier/10: exists"):
         export(ExportConfig(version="10", **common, **settings), progress=False)
+    again = ExportConfig(version="10", replace=True, licence="mit", **common, **settings)
+    assert read_bundle(export(again, progress=False)).manifest.provenance.licence == "mit"
+
+
+def test_the_card_names_the_tables_of_fine_tuning(material: Path, settings: dict, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "tuned"
+    shutil.copytree(material / "classifier", checkpoint)
+    record = {"data": {"train": [{"path": "/some/where/waimai/train.tsv", "rows": 9, "sha256": "ab" * 32}]}}
+    (checkpoint / "finetune.json").write_text(json.dumps(record))
+    config = ExportConfig(
+        name="x", checkpoint=str(checkpoint), models_dir=str(tmp_path / "models"), **settings
+    )
+    bundle = read_bundle(export(config, progress=False))
+    assert bundle.manifest.provenance.data == [f"waimai/train.tsv: 9 rows, sha256 {'ab' * 8}"]
+    assert "- waimai/train.tsv: 9 rows" in (bundle.path / "README.md").read_text(encoding="utf-8")
 
 
 def test_one_precision_alone(material: Path, settings: dict, tmp_path: Path) -> None:
