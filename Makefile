@@ -9,6 +9,8 @@ BIN := $(DEV)/bin
 # Hugging Face libraries never look for a network in tests.
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# Threads that wait by spinning starve the others on a small or busy machine.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help serve dev test test-fast test-slow lint format train-tiny bench-serve bench-pretrain soak docker-check lock clean

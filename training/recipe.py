@@ -18,6 +18,7 @@ from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
+from training.finetune.scorer_config import ScorerConfig
 from training.pretrain.config import PretrainConfig
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -43,6 +44,8 @@ class BundleRecipe:
 
     # Keys of `finetune` (without `checkpoint`); empty for the encoder bundle.
     finetune: dict[str, Any] | None = None
+    # Keys of the trained sentence scorer (without `bundle`), for an encoder that summarizes; empty: none.
+    scorer: dict[str, Any] | None = None
     # Keys of `export` (without `name`, `checkpoint`, `generator`).
     export: dict[str, Any] = field(default_factory=dict)
     # Keys of `evaluate`.
@@ -78,6 +81,11 @@ class Recipe:
         values = {"name": bundle, "models_dir": self.models, **known, **self.bundles[bundle].export}
         return from_mapping(ExportConfig, values, f"{self.name}: bundles.{bundle}.export")
 
+    def scorer_config(self, bundle: str, place: Path) -> ScorerConfig:
+        """The sentence scorer that is fitted for ``bundle``, which stands in ``place``."""
+        values = {"bundle": str(place), **(self.bundles[bundle].scorer or {})}
+        return from_mapping(ScorerConfig, values, f"{self.name}: bundles.{bundle}.scorer")
+
     def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
         """The evaluation of ``bundle``."""
         values = {"output": str(output), **self.bundles[bundle].evaluate}
@@ -108,6 +116,8 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
         if bundle.finetune is not None:
             recipe.finetune_config(name, Path("checkpoint"))
         recipe.export_config(name, checkpoint="checkpoint")
+        if bundle.scorer is not None:
+            recipe.scorer_config(name, Path("bundle"))
         recipe.evaluate_config(name, Path("report"))
     return recipe
 

@@ -22,7 +22,8 @@ EXAMPLES = """examples:
   electra-train run training/recipes/bilingual.yaml --set data=/path/to/texts --until pretrain
   electra-train run training/recipes/tiny.yaml --dry-run
 
-Stages, in order: tokenizer, corpus, pretrain, then for each bundle finetune-NAME, export-NAME, evaluate-NAME.
+Stages, in order: tokenizer, corpus, pretrain, then for each bundle finetune-NAME, export-NAME,
+scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
 
@@ -77,7 +78,9 @@ def stage_names(recipe: Recipe) -> list[str]:
     names = ["tokenizer", "corpus", "pretrain"]
     for bundle, parts in recipe.bundles.items():
         names += [f"finetune-{bundle}"] if parts.finetune is not None else []
-        names += [f"export-{bundle}", f"evaluate-{bundle}"]
+        names += [f"export-{bundle}"]
+        names += [f"scorer-{bundle}"] if parts.scorer is not None else []
+        names += [f"evaluate-{bundle}"]
     return names
 
 
@@ -189,6 +192,8 @@ def _bundle(
         )
         origin = [*origin, files_digest([str(tuned / "model.safetensors")])]
         known |= {"checkpoint": str(tuned)}
+        if config.task == "error_detection":
+            known |= {"generator": str(pretrained / "generator")}
     else:
         known |= {"checkpoint": str(pretrained / "discriminator"), "generator": str(pretrained / "generator")}
     export_config = recipe.export_config(bundle, **known)
@@ -203,6 +208,17 @@ def _bundle(
         raise UserError(
             f"{place}: the bundle of an earlier run is gone; delete {output / 'stages'} / "
             f"export-{bundle}.json"
+        )
+    if recipe.bundles[bundle].scorer is not None:
+        from training.finetune.scorer import figures_text, train_scorer
+
+        fitted = recipe.scorer_config(bundle, Path(place))
+        data = files_digest([*fitted.train, *fitted.dev])
+        stage(
+            f"scorer-{bundle}",
+            [fitted, data, origin],
+            [Path(place)],
+            lambda: figures_text(train_scorer(fitted, progress=progress)),
         )
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
     stage(

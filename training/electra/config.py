@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 EmbeddingSharing = Literal["shared", "gdes", "none"]
+PositionInitialization = Literal["normal", "sinusoidal"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,9 @@ class ElectraConfig:
     ``generator_fraction`` multiplies hidden size, feed-forward size and heads (Clark et al. 2020, section
     3.2; depth and embedding size stay). ``embedding_sharing``: ``shared`` ties every embedding table by
     identity (the paper), ``gdes`` lets the discriminator add its own difference to the generator's tables
-    without sending gradients into them (DeBERTaV3, section 3.2), ``none`` keeps them apart.
+    without sending gradients into them (DeBERTaV3, section 3.2), ``none`` keeps them apart. ``position_initialization``: the position table is learnt
+    either way; started as sinusoids (Vaswani et al. 2017, section 3.5), "the token before" is one linear map away, and
+    short runs leave the plateau of context-free guessing sooner.
     """
 
     vocab_size: int = 30522
@@ -31,6 +34,7 @@ class ElectraConfig:
     hidden_dropout: float = 0.1
     attention_dropout: float = 0.1
     initializer_range: float = 0.02
+    position_initialization: PositionInitialization = "normal"
     layer_norm_eps: float = 1e-12
     embedding_sharing: EmbeddingSharing = "shared"
     discriminator_weight: float = 50.0

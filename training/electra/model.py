@@ -187,6 +187,9 @@ class Electra(nn.Module):
         self.apply(self._initialise)
         if isinstance(other, DifferenceEmbeddings):
             nn.init.zeros_(other.difference.weight)
+        if config.position_initialization == "sinusoidal":
+            for embeddings in (own, other):
+                sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range)  # type: ignore[arg-type]
 
     def _initialise(self, module: nn.Module) -> None:
         deviation = self.config.initializer_range
@@ -195,6 +198,17 @@ class Electra(nn.Module):
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+@torch.no_grad()
+def sinusoidal_(table: Tensor, deviation: float) -> None:
+    """Fill ``[positions, embedding]`` with sinusoids of geometric wavelengths and standard deviation ``deviation``."""
+    positions, width = table.shape
+    half = (width + 1) // 2
+    rates = 10000.0 ** (-torch.arange(half, dtype=torch.float32) / half)
+    angles = torch.arange(positions, dtype=torch.float32)[:, None] * rates
+    waves = torch.cat([angles.sin(), angles.cos()], 1)[:, :width]
+    table.copy_(waves * deviation * 2**0.5)
 
 
 def attention_mask(segments: Tensor) -> Tensor:

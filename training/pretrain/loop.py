@@ -59,7 +59,7 @@ def fit(run: Run, progress: bool) -> None:
         number: signal.signal(number, _request_stop(run)) for number in (signal.SIGTERM, signal.SIGINT)
     }
     context = autocast(config.numbers, run.place.device)
-    prefetcher = Prefetcher(lambda step: _make(run, step))
+    prefetcher = Prefetcher(lambda step: make_batch(run, step))
     bar = tqdm(
         total=total, initial=run.step, unit="step", disable=not progress, desc="pretrain", mininterval=1.0
     )
@@ -68,8 +68,8 @@ def fit(run: Run, progress: bool) -> None:
     saved_at = time.monotonic()
     try:
         while run.step < total:
-            batch = prefetcher.get(run.step) if run.step + 1 < total else _make(run, run.step)
-            meter.add(_update(run, batch, context))
+            batch = prefetcher.get(run.step) if run.step + 1 < total else make_batch(run, run.step)
+            meter.add(update(run, batch, context))
             run.step += 1
             bar.update()
             last_step = run.step == total
@@ -121,14 +121,15 @@ def _agree_to_stop(run: Run) -> int:
     return int(flag)
 
 
-def _make(run: Run, step: int) -> Batch:
+def make_batch(run: Run, step: int) -> Batch:
+    """The rows of ``step`` that this process trains on, masked, on its device."""
     number, since = run.phase_of(step)
     rows = run.config.phases[number].rows
     batch = run.makers[number].make(step, since * rows, rows, run.place.rank, run.place.world)
     return to_device(batch, run.place.device)
 
 
-def _update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
+def update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
     """One optimiser update; returns device scalars, so that nothing waits for the device here."""
     config, world = run.config, run.place.world
     counts = torch.stack([batch.masked_weights.sum(), (batch.segments > 0).sum().float()])

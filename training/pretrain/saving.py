@@ -67,7 +67,9 @@ def finish(run: Run) -> Path:
                     * matmul_flops_per_token(run.electra, phase.length)
                     for phase in run.config.phases
                 ),
-                "corpus_digest": run.shards.manifest["parameters_digest"],
+                "corpus_digest": run.shards.manifest.get(
+                    "content_sha256", run.shards.manifest["parameters_digest"]
+                ),
                 "heldout": run.history[-1][1].to_dict() if run.history else None,
                 "config": asdict(run.config),
             }

@@ -36,17 +36,17 @@ def test_stopped_twice_and_resumed_ends_with_identical_weights(
 ) -> None:
     whole = weights(train(root, "whole", steps=6))
     for stop_after in (2, 4):
-        original = loop._update
+        original = loop.update
 
         def update(run, *args, stop_after=stop_after, original=original):
             if run.step + 1 == stop_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             return original(run, *args)
 
-        monkeypatch.setattr(loop, "_update", update)
+        monkeypatch.setattr(loop, "update", update)
         with pytest.raises(Stopped, match=f"after step {stop_after} of 6"):
             train(root, "parts", steps=6)
-        monkeypatch.setattr(loop, "_update", original)
+        monkeypatch.setattr(loop, "update", original)
     assert_same(weights(train(root, "parts", steps=6)), whole)
 
 

@@ -1,0 +1,73 @@
+"""Recipes: every shipped one is valid, every mistake is found before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from training.errors import UserError
+from training.recipe import read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+SMALLEST = """
+name: x
+output: runs/x
+models: models
+variables: {data: texts}
+corpus: {sources: [{path: "${data}/a.txt"}]}
+pretrain: {phases: [{steps: 10}], warmup_steps: 1}
+bundles: {encoder: {}}
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.bundles
+    assert recipe.pretrain.total_tokens > 0
+
+
+def test_variables_are_filled_and_overridden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "r.yaml", SMALLEST)
+    assert read_recipe(path).corpus.sources[0].path == "texts/a.txt"
+    assert read_recipe(path, {"data": "/mine"}).corpus.sources[0].path == "/mine/a.txt"
+    monkeypatch.setenv("data", "/env")
+    assert read_recipe(path).corpus.sources[0].path == "/env/a.txt"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "warmup_steps",
+            "warmup_stepz",
+            r"r\.yaml\.pretrain: unknown key 'warmup_stepz'; did you mean 'warmup_steps'",
+        ),
+        (
+            "bundles: {encoder: {}}",
+            "bundles: {encoder: {export: {precision: 1}}}",
+            "did you mean 'precisions'",
+        ),
+        ("bundles: {encoder: {}}", "bundles: {a: {finetune: {trian: [x]}}}", "did you mean 'train'"),
+        ("bundles: {encoder: {}}", "bundles: {a: {evaluate: {tset: x}}}", "did you mean 'test'"),
+        ("${data}", "${dta}", r"\$\{dta\} has no value"),
+        ("name: x", "name: [", "not YAML"),
+        ("steps: 10", "steps: 0", "steps >= 1"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path / "r.yaml", SMALLEST.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        read_recipe(path)
+
+
+def test_missing_files_and_variables(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read_recipe(tmp_path / "none.yaml")
+    path = write(tmp_path / "r.yaml", SMALLEST)
+    with pytest.raises(UserError, match="no such variable; did you mean 'data'"):
+        read_recipe(path, {"dta": "x"})

@@ -1,0 +1,50 @@
+"""A stage is run again when its inputs changed or its output is gone, and only then."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.pretrain.config import PhaseConfig
+from training.stages import StageLog, digest_of, files_digest
+
+
+@pytest.fixture
+def runs() -> list[str]:
+    return []
+
+
+def test_unchanged_stages_are_skipped(tmp_path: Path, runs: list[str]) -> None:
+    log = StageLog(tmp_path / "stages", report=lambda _: None)
+    output = tmp_path / "out"
+
+    def work() -> dict[str, int]:
+        runs.append("work")
+        output.touch()
+        return {"answer": len(runs)}
+
+    assert log.run("a", ["x"], [output], work) == {"answer": 1}
+    assert log.run("a", ["x"], [output], work) == {"answer": 1}
+    assert log.run("a", ["y"], [output], work) == {"answer": 2}
+    output.unlink()
+    assert log.run("a", ["y"], [output], work) == {"answer": 3}
+    (tmp_path / "stages" / "a.json").write_text("{", encoding="utf-8")
+    assert log.run("a", ["y"], [output], work) == {"answer": 4}
+
+
+def test_a_failed_stage_is_not_remembered(tmp_path: Path) -> None:
+    log = StageLog(tmp_path, report=lambda _: None)
+    with pytest.raises(ZeroDivisionError):
+        log.run("a", 1, [], lambda: 1 // 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_digests_see_values_and_files(tmp_path: Path) -> None:
+    assert digest_of(PhaseConfig(steps=1)) != digest_of(PhaseConfig(steps=2))
+    assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1})
+    file = tmp_path / "a.txt"
+    file.write_text("one", encoding="utf-8")
+    before = files_digest([str(tmp_path)])
+    file.write_text("three", encoding="utf-8")
+    assert files_digest([str(tmp_path)]) != before
+    assert json.loads(json.dumps(before))[0][1] == 3
