@@ -20,7 +20,7 @@ _TEMPERATURES = (0.05, 20.0)
 
 
 def fit_calibration(
-    logits: FloatArray, replaced: BoolArray, *, fitted_on: str, max_false_positive_rate: float = 0.005
+    logits: FloatArray, replaced: BoolArray, *, fitted_on: str, max_false_positive_rate: float = 0.001
 ) -> Calibration:
     """Fit on units of labelled text.
 

@@ -49,8 +49,9 @@ class ExportConfig:
     # Real errors (.jsonl: text, errors) on which an encoder's thresholds are fitted; empty: corrupted
     # `texts`.
     calibration_data: str | None = None
-    # At most this share of right tokens may be flagged at the `precise` threshold.
-    max_false_positive_rate: float = 0.005
+    # At most this share of right characters may be flagged at the `precise` threshold; 0.001 of them is about
+    # one sentence in 25.
+    max_false_positive_rate: float = 0.001
     # Texts on which the graph is compared with the checkpoint; their lengths run from 1 token to the longest.
     parity_texts: int = 500
     # Largest difference of a logit between graph and checkpoint.
