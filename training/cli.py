@@ -25,7 +25,7 @@ VERBS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. A mistake of the user is one line and exit code 2, a stop that was asked for 143 or 130."""
+    """Entry point. A mistake of the user is one line and exit code 2, a stop asked for 143 or 130."""
     arguments = sys.argv[1:] if arguments is None else arguments
     overview = "\n".join(f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items())
     parser = argparse.ArgumentParser(

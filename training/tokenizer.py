@@ -124,8 +124,8 @@ def train_tokenizer(
     )
     shell.train_from_iterator(kept, trainer=trainer)
     tokens = [token for token, _ in sorted(shell.get_vocab().items(), key=lambda item: item[1])]
-    # The trainer leaves out a character that it met inside words only, and a continuation that it never met; without
-    # them, a rare word would be [UNK] instead of its letters.
+    # The trainer leaves out a character that it met inside words only, and a continuation that it never met;
+    # without them, a rare word would be [UNK] instead of its letters.
     seen = set(tokens)
     continuations = [f"##{letter}" for letter in alphabet if letter.isascii() and letter.isalpha()]
     missing = [token for token in [*alphabet, *continuations] if token not in seen]

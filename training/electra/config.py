@@ -14,11 +14,12 @@ class ElectraConfig:
     """One joint model: a discriminator, and a generator that is a fraction of it.
 
     ``generator_fraction`` multiplies hidden size, feed-forward size and heads (Clark et al. 2020, section
-    3.2; depth and embedding size stay). ``embedding_sharing``: ``shared`` ties every embedding table by
-    identity (the paper), ``gdes`` lets the discriminator add its own difference to the generator's tables
-    without sending gradients into them (DeBERTaV3, section 3.2), ``none`` keeps them apart. ``position_initialization``: the position table is learnt
-    either way; started as sinusoids (Vaswani et al. 2017, section 3.5), "the token before" is one linear map away, and
-    short runs leave the plateau of context-free guessing sooner.
+    3.2; embedding size stays, and depth unless ``generator_layers`` says otherwise). ``embedding_sharing``:
+    ``shared`` ties every embedding table by identity (the paper), ``gdes`` lets the discriminator add its own
+    difference to the generator's tables without sending gradients into them (DeBERTaV3, section 3.2),
+    ``none`` keeps them apart. ``position_initialization``: the position table is learnt either way; started
+    as sinusoids (Vaswani et al. 2017, section 3.5), "the token before" is one linear map away, and short
+    runs leave the plateau of context-free guessing sooner.
     """
 
     vocab_size: int = 30522

@@ -189,7 +189,7 @@ class Electra(nn.Module):
             nn.init.zeros_(other.difference.weight)
         if config.position_initialization == "sinusoidal":
             for embeddings in (own, other):
-                sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range)  # type: ignore[arg-type]
+                sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range)
 
     def _initialise(self, module: nn.Module) -> None:
         deviation = self.config.initializer_range
@@ -202,7 +202,7 @@ class Electra(nn.Module):
 
 @torch.no_grad()
 def sinusoidal_(table: Tensor, deviation: float) -> None:
-    """Fill ``[positions, embedding]`` with sinusoids of geometric wavelengths and standard deviation ``deviation``."""
+    """Fill ``[positions, embedding]`` with sinusoids of geometric wavelengths and the given deviation."""
     positions, width = table.shape
     half = (width + 1) // 2
     rates = 10000.0 ** (-torch.arange(half, dtype=torch.float32) / half)
