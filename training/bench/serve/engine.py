@@ -1,0 +1,80 @@
+"""What the backend can do without a service around it: the ceiling that the service is measured against."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.bundle import Bundle, Precision
+from app.runtime import Backend, open_session
+from app.runtime.batch import Session
+from app.tasks.local import batches_by_length
+from app.text.sequence import TokenSequence
+
+BATCHES = (1, 4, 8, 16, 32)
+BUDGETS = (512, 1024, 2048, 4096)
+_LEAST_RUNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Of one backend and precision.
+
+    Attributes:
+        by_batch: texts per second of the short length, by texts in a batch.
+        alone_seconds: median time of one short text.
+    """
+
+    by_batch: dict[int, float]
+    alone_seconds: float
+
+    @property
+    def best(self) -> float:
+        return max(self.by_batch.values())
+
+
+def open_engine(bundle: Bundle, backend: Backend, precision: Precision | None) -> Session:
+    """The session as the service opens it."""
+    return open_session(bundle, backend=backend, precision=precision)
+
+
+def raw_ceiling(session: Session, rows: Sequence[TokenSequence], seconds: float) -> Ceiling:
+    """Median speed on batches of ``rows``, all of one length; ``seconds`` for all sizes together."""
+    by_batch: dict[int, float] = {}
+    alone = 0.0
+    for size in BATCHES:
+        batch = [rows[index % len(rows)] for index in range(size)]
+        taken = _median_seconds(lambda batch=batch: session.run(batch), seconds / len(BATCHES))
+        by_batch[size] = size / taken
+        alone = taken if size == 1 else alone
+    return Ceiling(by_batch, alone)
+
+
+def offline_plans(session: Session, rows: Sequence[TokenSequence], repeats: int) -> dict[int, float]:
+    """Texts per second over ``rows``, sorted by length and batched under each budget of padded tokens."""
+    lengths = [len(row) for row in rows]
+    session.run([max(rows, key=len)])
+    rates: dict[int, float] = {}
+    for budget in BUDGETS:
+        plan = batches_by_length(lengths, budget)
+        times = []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            for group in plan:
+                session.run([rows[index] for index in group])
+            times.append(time.perf_counter() - begun)
+        rates[budget] = len(rows) / statistics.median(times)
+    return rates
+
+
+def _median_seconds(run: Callable[[], object], seconds: float) -> float:
+    run()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _LEAST_RUNS or time.perf_counter() < end:
+        begun = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times)
