@@ -47,6 +47,12 @@ train-tiny: $(DEV)/.ready ## raw text to bundles on the sample that the reposito
 bench-pretrain: $(DEV)/.ready ## training speed beside a plain reference loop
 	$(BIN)/electra-train bench pretrain
 
+bench-serve: $(DEV)/.ready ## the service beside its peers, into docs/benchmarks.md (BENCH="--peers none --quick")
+	$(BIN)/python -m training.bench.serve $(BENCH)
+
+soak: $(DEV)/.ready ## ten minutes of good and bad traffic (SOAK="--seconds 60")
+	$(BIN)/python -m training.bench.serve.soak $(SOAK)
+
 docker-check: ## build and try the images on a real engine (root)
 	docker/check.sh
 

@@ -7,10 +7,7 @@ import dataclasses
 import json
 import logging
 import math
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from training.bench.serve.answers import Reference
 from training.bench.serve.footprint import measure_footprint
 from training.bench.serve.goals import goals
 from training.bench.serve.machine import this_machine
-from training.bench.serve.model import NAME
+from training.bench.serve.model import SCRATCH, random_model
 from training.bench.serve.noise import NoiseGuard
 from training.bench.serve.overload import measure_overload
 from training.bench.serve.processes import free_port, running
@@ -76,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--work",
         type=Path,
-        default=Path(tempfile.gettempdir()) / "electra-bench-serve",
+        default=SCRATCH,
         help="scratch folder",
     )
     add("--toy", action="store_true", help="a model of two thin layers in place of ELECTRA-small, for tests")
@@ -184,22 +181,9 @@ def _overload(
 def _model(options: argparse.Namespace, work: Path) -> tuple[Path, Path | None]:
     if options.bundle:
         return options.bundle.absolute(), options.checkpoint and options.checkpoint.absolute()
-    directory = work / ("toy" if options.toy else "model")
-    bundle = directory / "models" / NAME / "1"
-    if not (bundle / "bundle.json").is_file():
-        _tell("exporting the model")
-        command = [sys.executable, "-m", "training.bench.serve.model", str(directory)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [*command, *(["--toy"] if options.toy else [])],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise UserError(f"the model could not be exported: {(done.stderr.splitlines() or ['?'])[-1]}")
-    return bundle, directory / "checkpoint"
+    _tell("the model: exported once, then kept in the scratch folder")
+    model = random_model(work, toy=options.toy)
+    return model.bundle, model.checkpoint
 
 
 def _variants(options: argparse.Namespace, offered: list[str]) -> list[str]:

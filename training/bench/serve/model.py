@@ -7,15 +7,62 @@ like any other model.
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from training.errors import UserError
+
+SCRATCH = Path(tempfile.gettempdir()) / "electra-bench-serve"
 NAME = "bench-small"
 LABELS = ("finance", "science", "sports", "world")
 ENGLISH = ("the", "of", "and", "to", "is", "that", "for", "it", "was", "with", "not", "this", "have")
 VOCABULARY = 21_128
 _SPREAD = 40.0
 """Widens the random head's weights, so that the texts' scores differ and a mix-up of answers shows."""
+
+
+@dataclass(frozen=True)
+class RandomModel:
+    """Where it is: a Hugging Face directory, and a model repository with its bundle."""
+
+    directory: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / "checkpoint"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.directory / "models"
+
+    @property
+    def bundle(self) -> Path:
+        return self.models_dir / NAME / "1"
+
+
+def random_model(work: Path, *, toy: bool = False) -> RandomModel:
+    """The model under ``work``, made when it is not there, in a process of its own: torch is not to stay.
+
+    Raises:
+        UserError: it could not be made; the message is the last line of the attempt.
+    """
+    model = RandomModel(work / ("toy" if toy else "model"))
+    if not (model.bundle / "bundle.json").is_file():
+        command = [sys.executable, "-m", "training.bench.serve.model", str(model.directory)]
+        done = subprocess.run(
+            [*command, "--toy"] if toy else command,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise UserError(f"the model could not be exported: {(done.stderr.splitlines() or ['?'])[-1]}")
+    return model
 
 
 def write_checkpoint(directory: Path, *, small: bool = True, seed: int = 0) -> None:
@@ -87,13 +134,14 @@ def write_bundle(checkpoint: Path, models_dir: Path) -> Path:
 
 
 def main() -> int:
-    """Runs in a process of its own, so that torch does not stay in the benchmark's."""
+    """Write the checkpoint and the bundle."""
     parser = argparse.ArgumentParser(description="Write the benchmark's checkpoint and bundle.")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--toy", action="store_true", help="two thin layers")
     options = parser.parse_args()
-    write_checkpoint(options.directory / "checkpoint", small=not options.toy)
-    write_bundle(options.directory / "checkpoint", options.directory / "models")
+    model = RandomModel(options.directory)
+    write_checkpoint(model.checkpoint, small=not options.toy)
+    write_bundle(model.checkpoint, model.models_dir)
     return 0
 
 
