@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, distributed, nn
+from torch.distributed.tensor import DTensor
 
 _NO_DECAY = ("LayerNorm", "_norm.", "bias")
 
@@ -16,7 +17,7 @@ class ElectraAdam(torch.optim.Optimizer):
 
     Without correction the first update from a zero state is ``lr * 0.1 g / (sqrt(0.001) |g| + eps)``: about
     3.16 times ``lr`` (google-research/electra, ``AdamWeightDecayOptimizer``). Decay is added to the update
-    before it is multiplied by ``lr``.
+    before it is multiplied by ``lr``. Of parameters sharded over processes each updates its own shards.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class ElectraAdam(torch.optim.Optimizer):
                 if not self.state[parameter]:
                     self.state[parameter]["first"] = torch.zeros_like(parameter)
                     self.state[parameter]["second"] = torch.zeros_like(parameter)
-            gradients = [p.grad for p in parameters]
-            first = [self.state[p]["first"] for p in parameters]
-            second = [self.state[p]["second"] for p in parameters]
+            gradients = [_shard(p.grad) for p in parameters]
+            first = [_shard(self.state[p]["first"]) for p in parameters]
+            second = [_shard(self.state[p]["second"]) for p in parameters]
+            parameters = [_shard(p) for p in parameters]
             beta1, beta2 = group["betas"]
             torch._foreach_lerp_(first, gradients, 1 - beta1)
             torch._foreach_mul_(second, beta2)
@@ -80,13 +82,27 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
+def _shard(tensor: Tensor) -> Tensor:
+    """What this process holds of ``tensor``: all of it, unless it is sharded.
+
+    Adam works element by element, so shards need no exchange, and plain tensors no dispatch for each of them.
+    """
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+@torch.no_grad()
 def clip_gradients(parameters: Iterable[nn.Parameter], maximum: float) -> torch.Tensor:
     """Scale all gradients so that their joint norm is at most ``maximum``.
 
     Returns the norm before clipping, 0-dim and on the device: reading it is the caller's choice, since it
-    costs a synchronisation.
+    costs a synchronisation. Of sharded gradients the norm is that of all shards together, on every process.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    whole = [p.grad for p in parameters if p.grad is not None]
+    gradients = [_shard(gradient) for gradient in whole]
     norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    if isinstance(whole[0], DTensor):
+        square = norm.square()
+        distributed.all_reduce(square, group=whole[0].device_mesh.get_group())
+        norm = square.sqrt()
     torch._foreach_mul_(gradients, (maximum / (norm + 1e-6)).clamp(max=1.0))
     return norm

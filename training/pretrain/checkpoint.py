@@ -23,6 +23,7 @@ from app.bundle import sha256_of
 from training.electra.optimizer import ElectraAdam
 from training.errors import UserError
 from training.files import atomic_directory, atomic_file
+from training.pretrain.parallel import share_of
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
@@ -92,7 +93,7 @@ def optimizer_tensors(model: nn.Module, optimizer: ElectraAdam) -> dict[str, Ten
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: ElectraAdam | None) -> None:
-    """Put weights and moments back.
+    """Put weights and moments back, of a sharded model the shards of this process.
 
     Raises:
         UserError: the checkpoint is of a model of another shape.
@@ -109,13 +110,13 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: ElectraAdam | N
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(stored[name])
+            parameter.copy_(share_of(stored[name], parameter))
             if optimizer is None:
                 continue
             for kind in ("first", "second"):
                 moment = checkpoint.tensors.get(f"moments/{name}:{kind}")
                 if moment is not None:
-                    optimizer.state[parameter][kind] = moment.to(parameter.device).clone()
+                    optimizer.state[parameter][kind] = share_of(moment, parameter).clone()
     if optimizer is not None:
         for group, count in zip(optimizer.param_groups, checkpoint.state["group_steps"], strict=True):
             group["step"] = count

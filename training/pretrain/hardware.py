@@ -37,7 +37,8 @@ def join() -> Place:
         torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
     if world > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if cuda else "gloo")
+        # gloo beside nccl: processes agree on a stop without waiting for their devices.
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     return Place(int(os.environ.get("RANK", "0")), world, device)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
-from training.electra.losses import Batch, joint_forward
+from training.electra.losses import Batch, Sums, joint_forward
 from training.electra.model import Electra
 
 
@@ -37,8 +37,14 @@ class Health:
 
 
 @torch.no_grad()
-def evaluate(model: Electra, batches: Iterable[Batch], mask_id: int, autocast: torch.autocast) -> Health:
-    """Run both networks over held-out batches, dropout off."""
+def evaluate(
+    model: Electra,
+    batches: Iterable[Batch],
+    mask_id: int,
+    autocast: torch.autocast,
+    forward: Callable[[Batch], Sums] | None = None,
+) -> Health:
+    """Run both networks over held-out batches, dropout off; ``forward`` does it for a sharded model."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     was_training = model.training
@@ -47,7 +53,7 @@ def evaluate(model: Electra, batches: Iterable[Batch], mask_id: int, autocast: t
     scores, labels = [], []
     for batch in batches:
         with autocast:
-            sums = joint_forward(model, batch, mask_id, with_argmax=True)
+            sums = forward(batch) if forward else joint_forward(model, batch, mask_id, with_argmax=True)
         assert sums.argmax_correct is not None
         parts = (
             sums.generator,

@@ -12,7 +12,7 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
-from training.electra.losses import Batch
+from training.electra.losses import Batch, Sums
 from training.electra.optimizer import clip_gradients
 from training.electra.schedule import learning_rate
 from training.errors import Stopped
@@ -20,9 +20,10 @@ from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, Prefetcher, split_rows, to_device
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import autocast, join, leave
-from training.pretrain.health import alarms, evaluate
+from training.pretrain.health import Health, alarms, evaluate
 from training.pretrain.log import RunLog
 from training.pretrain.meter import Meter, not_finite
+from training.pretrain.parallel import average_gradients, is_sharded, largest, release
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save
 from training.pretrain.setup import Run, describe, set_up
@@ -66,6 +67,7 @@ def fit(run: Run, progress: bool) -> None:
     run.model.train()
     meter = Meter(run)
     saved_at = time.monotonic()
+    leaving = False
     try:
         while run.step < total:
             batch = prefetcher.get(run.step) if run.step + 1 < total else make_batch(run, run.step)
@@ -79,17 +81,23 @@ def fit(run: Run, progress: bool) -> None:
                 if log:
                     log.write(run.step, values)
             if run.step % config.evaluate_every == 0 or last_step:
+                meter.check()
                 _validate(run, log, context, bar)
-            due = (
-                run.step % config.checkpoint_every == 0
-                or time.monotonic() - saved_at > 60 * config.checkpoint_minutes
+            # A signal and the clock reach processes at different steps; all save and stop at the same one.
+            late = time.monotonic() - saved_at > 60 * config.checkpoint_minutes
+            due, stop = largest(
+                run.place, int(late or run.step % config.checkpoint_every == 0), run.stop_requested
             )
-            stop = _agree_to_stop(run)
+            if stop:
+                _ignore_signals()
             if due or last_step or stop:
                 meter.check()
                 save(run)
                 saved_at = time.monotonic()
             if stop and not last_step:
+                leaving = run.place.world > 1
+                if leaving:
+                    distributed.barrier()  # nobody leaves before the first process has saved
                 raise Stopped(
                     f"stopped by signal {stop} after step {run.step} of {total}; the same "
                     "command goes on from there"
@@ -99,8 +107,10 @@ def fit(run: Run, progress: bool) -> None:
         bar.close()
         if log:
             log.close()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        # A launcher signals the rest when one process ends: stopped ones then end in peace, with their code.
+        if not leaving:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def _request_stop(run: Run) -> Any:
@@ -112,13 +122,9 @@ def _request_stop(run: Run) -> Any:
     return handler
 
 
-def _agree_to_stop(run: Run) -> int:
-    """The signal that any process received; all processes see the same answer."""
-    if run.place.world == 1:
-        return run.stop_requested
-    flag = torch.tensor(run.stop_requested, device=run.place.device)
-    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-    return int(flag)
+def _ignore_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def make_batch(run: Run, step: int) -> Batch:
@@ -143,11 +149,10 @@ def update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.T
     totals: dict[str, torch.Tensor] = {}
     pieces = list(split_rows(batch, config.micro_rows))
     for number, piece in enumerate(pieces):
-        if isinstance(run.wrapped, torch.nn.parallel.DistributedDataParallel):
-            run.wrapped.require_backward_grad_sync = number == len(pieces) - 1
+        average_gradients(run.wrapped, last=number == len(pieces) - 1)
         with context:
             loss, sums = run.wrapped(piece, counts[0], counts[1])
-        # DDP averages gradients over processes; the loss is normalised by global counts already.
+        # DDP and FSDP average gradients over processes; the loss is normalised by global counts already.
         (loss * world).backward()
         parts = {
             "loss": loss.detach(),
@@ -179,17 +184,36 @@ def _heldout(run: Run) -> Iterator[Batch]:
         yield to_device(held.make(start, start, min(size, rows - start)), run.place.device)
 
 
+def _health(run: Run, context: torch.autocast) -> Health | None:
+    """Figures on held-out text; None on a process that stood by."""
+    if not is_sharded(run.wrapped):
+        first = run.place.first
+        return evaluate(run.model, _heldout(run), run.special.mask, context) if first else None
+
+    def forward(batch: Batch) -> Sums:
+        sums: Sums = run.wrapped(batch, 1.0, 1.0, judged=True)[1]
+        return sums
+
+    # All processes judge the same rows, for layers are gathered on all of them at once.
+    health = evaluate(run.model, _heldout(run), run.special.mask, context, forward)
+    release(run.wrapped)
+    return health
+
+
 def _validate(run: Run, log: RunLog | None, context: torch.autocast, bar: Any) -> None:
-    if not run.place.first:
-        return
-    health = evaluate(run.model, _heldout(run), run.special.mask, context)
-    run.history.append((run.step, health))
+    health = _health(run, context)
     directory = run.directory / "checkpoints"
-    best = checkpoints.best_step(directory)
-    if best is None or health.loss < best[1]:
+    better = False
+    if health is not None and run.place.first:
+        run.history.append((run.step, health))
+        best = checkpoints.best_step(directory)
+        better = best is None or health.loss < best[1]
+    if largest(run.place, int(better))[0]:
         save(run)
-        checkpoints.mark_best(directory, run.step, health.loss)
-    if log is None:
+        if health is not None and run.place.first:
+            checkpoints.mark_best(directory, run.step, health.loss)
+            checkpoints.prune(directory, run.config.keep_last)
+    if log is None or health is None:
         return
     log.write(run.step, {f"heldout/{key}": value for key, value in health.to_dict().items()})
     log.draw()

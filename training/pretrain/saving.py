@@ -13,11 +13,18 @@ from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import to_discriminator, to_generator
 from training.files import atomic_directory, atomic_file
 from training.pretrain import checkpoint as checkpoints
+from training.pretrain.parallel import whole_model, whole_tensors
 from training.pretrain.setup import Run, identity
 from training.tokenizer import load_tokenizer, save_tokenizer
 
 
 def save(run: Run) -> None:
+    """Write a checkpoint of ``run.step`` unless that was done; all processes call this, the first writes."""
+    if run.saved_step == run.step:
+        return
+    run.saved_step = run.step
+    weights = whole_tensors(checkpoints.model_tensors(run.model), run.place.first)
+    moments = whole_tensors(checkpoints.optimizer_tensors(run.model, run.optimizer), run.place.first)
     if not run.place.first:
         return
     random = {"torch": torch.get_rng_state()}
@@ -28,8 +35,8 @@ def save(run: Run) -> None:
     checkpoints.save_checkpoint(
         directory,
         run.step,
-        checkpoints.model_tensors(run.model),
-        checkpoints.optimizer_tensors(run.model, run.optimizer),
+        weights,
+        moments,
         random,
         {
             "identity": identity(run),
@@ -48,12 +55,13 @@ def finish(run: Run) -> Path:
     them.
     """
     target = run.directory / "pretrained"
+    model = whole_model(run.model, run.place.first)
     if run.place.first:
         with atomic_directory(target) as temporary:
             tokenizer = load_tokenizer(run.tokenizer_path)
             for name, network in (
-                ("discriminator", to_discriminator(run.model)),
-                ("generator", to_generator(run.model)),
+                ("discriminator", to_discriminator(model)),
+                ("generator", to_generator(model)),
             ):
                 network.save_pretrained(temporary / name)
                 save_tokenizer(tokenizer, temporary / name)

@@ -19,6 +19,7 @@ from training.pretrain.batches import BatchMaker, SpecialIds
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place, autocast
 from training.pretrain.health import Health
+from training.pretrain.parallel import is_sharded, largest, replicate, shard
 from training.pretrain.rows import RowSource
 from training.pretrain.warmstart import warm_start
 from training.pretrain.words import WordFinder
@@ -44,6 +45,7 @@ class Run:
     tokens: int = 0
     history: list[tuple[int, Health]] = field(default_factory=list)
     stop_requested: int = 0
+    saved_step: int = -1
 
     def phase_of(self, step: int) -> tuple[int, int]:
         """Phase number of ``step``, and steps since that phase began."""
@@ -55,7 +57,7 @@ class Run:
 
 
 class JointModel(torch.nn.Module):
-    """``joint_forward`` as a module, so that DDP and ``torch.compile`` can wrap it."""
+    """``joint_forward`` as a module, so that DDP, FSDP2 and ``torch.compile`` can wrap it."""
 
     def __init__(self, model: Electra, mask_id: int, config: PretrainConfig) -> None:
         super().__init__()
@@ -64,14 +66,21 @@ class JointModel(torch.nn.Module):
         self.temperature = config.temperature
         self.disallow_correct = config.disallow_correct
 
-    def forward(self, batch: Batch, masked: float, tokens: float) -> tuple[torch.Tensor, Sums]:
-        """The loss of ``batch`` as its share of a whole batch with these counts, and the sums behind it."""
+    def forward(
+        self, batch: Batch, masked: torch.Tensor | float, tokens: torch.Tensor | float, judged: bool = False
+    ) -> tuple[torch.Tensor, Sums]:
+        """The loss of ``batch`` as its share of a whole batch with these counts, and the sums behind it.
+
+        ``judged``: as on held-out rows, whose generator draws without the settings of training and is asked
+        for its most probable tokens too.
+        """
         sums = joint_forward(
             self.model,
             batch,
             self.mask_id,
-            temperature=self.temperature,
-            disallow_correct=self.disallow_correct,
+            temperature=1.0 if judged else self.temperature,
+            disallow_correct=self.disallow_correct and not judged,
+            with_argmax=judged,
         )
         return joint_loss(self.model, sums, masked, tokens), sums
 
@@ -103,6 +112,9 @@ def set_up(
     if last is None and config.warm_start:
         warm_start(model, tokenizer, Path(config.warm_start))
     model.to(place.device)
+    joint = JointModel(model, special.mask, config)
+    if config.parallel == "fsdp" and place.world > 1:
+        shard(joint, model, config, place)
     optimizer = ElectraAdam(
         parameter_groups(model, config.weight_decay),
         config.learning_rate,
@@ -119,23 +131,21 @@ def set_up(
         tokenizer_path=tokenizer_path,
         special=special,
         model=model,
-        wrapped=model,
+        wrapped=joint,
         optimizer=optimizer,
         makers=makers,
     )
     if last is not None:
         _restore(run, last)
-    run.wrapped = _wrap(run)
+    newest, oldest = largest(place, run.step, -run.step)
+    if newest != -oldest:
+        raise UserError(
+            f"{output_dir}: some processes see step {newest}, others step {-oldest}; the output "
+            "directory must be one that all hosts share"
+        )
+    if not is_sharded(joint):
+        run.wrapped = replicate(joint, config, place)
     return run
-
-
-def _wrap(run: Run) -> torch.nn.Module:
-    joint: torch.nn.Module = JointModel(run.model, run.special.mask, run.config)
-    if run.config.compile:
-        joint = torch.compile(joint, dynamic=False)  # type: ignore[assignment]
-    if run.place.world > 1:
-        joint = torch.nn.parallel.DistributedDataParallel(joint)
-    return joint
 
 
 def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
