@@ -3,6 +3,10 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
+# Where the CPU build of torch is: the build of the usual index brings gigabytes of CUDA libraries.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep -o '^torch==[0-9.]*' requirements-dev.lock)
+
 SERVE := .venv
 DEV := .venv-dev
 BIN := $(DEV)/bin
@@ -82,6 +86,9 @@ $(DEV)/.ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(DEV)
+	@# The CPU build of torch comes from its own index; where that cannot be reached, from the usual one.
+	@$(BIN)/pip install -q --disable-pip-version-check --retries 0 --timeout 15 --no-deps \
+		--extra-index-url $(TORCH_INDEX) "$(TORCH)+cpu" 2>/dev/null || echo "no CPU build of $(TORCH) at $(TORCH_INDEX)"
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@

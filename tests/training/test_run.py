@@ -1,0 +1,94 @@
+"""The whole way, on synthetic text and on the sample: raw text in, bundles that the service loads out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.bundle import read_bundle
+from app.scheduler.engine import RequestContext
+from app.tasks.classify import classify
+from app.tasks.local import local_model
+from training.cli import main
+from training.recipe import read_recipe
+from training.run import stage_names
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "training" / "recipes" / "tiny.yaml"
+# The recipe with everything that takes time turned down: each stage still does its real work.
+SHORTER = {
+    "steps: 150": "steps: 8",
+    "steps: 10,": "steps: 2,",
+    "warmup_steps: 20": "warmup_steps: 2",
+    "epochs: 6": "epochs: 1",
+    "parity_texts: 50": "parity_texts: 5",
+    "quality_rows: 400": "quality_rows: 50",
+    "heldout_sentences: 60": "heldout_sentences: 10",
+    "summary_documents: 10": "summary_documents: 2",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    text = TINY.read_text(encoding="utf-8")
+    for long, short in SHORTER.items():
+        assert long in text, long
+        text = text.replace(long, short)
+    text = text.replace("runs/tiny", str(root / "runs")).replace(
+        "training/sample", str(ROOT / "training/sample")
+    )
+    (root / "recipe.yaml").write_text(text, encoding="utf-8")
+    assert main(["run", str(root / "recipe.yaml"), "--quiet"]) == 0
+    return root
+
+
+@pytest.mark.timeout(900)
+def test_raw_text_becomes_bundles_that_answer(finished: Path) -> None:
+    models = finished / "runs" / "models"
+    assert sorted(path.name for path in models.iterdir()) == ["category", "encoder", "sentiment"]
+    for path in models.glob("*/1"):
+        read_bundle(path)
+    model = local_model(models / "sentiment" / "1")
+    (answer,) = asyncio.run(classify(model, ["我喜欢吃苹果。"], context=RequestContext()))
+    assert {score.label for score in answer.scores} == {"negative", "positive"}
+    for name in ("encoder", "sentiment", "category"):
+        report = finished / "runs" / "reports" / name
+        assert (report / "report.md").stat().st_size > 200
+        assert (report / "report.json").is_file()
+
+
+def test_a_second_run_does_nothing_again(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(finished / "recipe.yaml"), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    stages = stage_names(read_recipe(finished / "recipe.yaml"))
+    for stage in stages:
+        assert f"== {stage}: unchanged" in shown
+
+
+def test_a_recipe_is_rehearsed_on_synthetic_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(TINY), "--dry-run"]) == 0
+    assert "dry run: every stage passed, 3 bundle(s)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--until", "pretrian"], "no such stage; choose from tokenizer, corpus, pretrain"),
+        (["--only", "encodr"], "the recipe has encoder, sentiment, category"),
+        (["--set", "data"], "write NAME=VALUE"),
+        (["--set", "data=/nowhere/at/all"], "/nowhere/at/all"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = TINY.read_text(encoding="utf-8").replace("runs/tiny", str(tmp_path / "runs"))
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    assert main(["run", str(tmp_path / "r.yaml"), "--quiet", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "runs" / "tokenizer").exists()
