@@ -46,6 +46,8 @@ class ExportConfig:
     texts: list[str] = field(default_factory=list)
     # Labelled table on which a classifier's precisions are compared; empty: agreement with fp32 on `texts`.
     test_data: str | None = None
+    # New names for labels as they stand in `test_data`, such as {"0": negative}.
+    label_names: dict[str, str] = field(default_factory=dict)
     # Real errors (.jsonl: text, errors) on which an encoder's thresholds are fitted; empty: corrupted
     # `texts`.
     calibration_data: str | None = None

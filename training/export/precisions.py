@@ -150,7 +150,9 @@ def _classifier_measurement(draft: Draft) -> Callable[[b.Precision], Quality]:
     config, manifest = draft.config, draft.manifest
     multi_label = manifest.problem_type == "multi_label"
     if config.test_data is not None:
-        table = read_test_table(config.test_data, manifest.labels, multi_label, config.quality_rows)
+        table = read_test_table(
+            config.test_data, manifest.labels, multi_label, config.quality_rows, config.label_names
+        )
         return lambda precision: classifier_quality(draft.model(precision), table)
     texts = sentences_of(draft.documents, config.quality_rows)
     if not texts:

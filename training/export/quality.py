@@ -57,20 +57,29 @@ def gate(fp32: Mapping[str, float], int8: Mapping[str, float], config: ExportCon
     return None
 
 
-def read_test_table(path: str, labels: Sequence[str], multi_label: bool, rows: int) -> Table:
+def read_test_table(
+    path: str,
+    labels: Sequence[str],
+    multi_label: bool,
+    rows: int,
+    label_names: dict[str, str] | None = None,
+) -> Table:
     """A labelled table for a classifier with ``labels``, its first ``rows`` examples.
+
+    ``label_names`` renames labels of the file, as fine-tuning did.
 
     Raises:
         UserError: unreadable, or a label that the classifier does not know.
     """
-    table = read_table(path, "multi_label" if multi_label else "single_label", drop_empty=True, split="test")
+    task = "multi_label" if multi_label else "single_label"
+    table = read_table(path, task, drop_empty=True, split="test", label_names=label_names)
     known = set(labels)
     for example in table.examples:
         for label in example.labels:
             if label not in known:
                 raise UserError(
                     f"{table.path}, {example.place}: label {label!r} is none of the classifier's "
-                    f"({', '.join(labels[:8])}{', …' if len(labels) > 8 else ''})"
+                    f"({', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}); name its new name in label_names"
                 )
     return Table(table.path, table.examples[:rows], table.digest, table.warnings)
 

@@ -92,3 +92,10 @@ def test_a_label_that_the_classifier_never_had(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("label\ttext\na\tx\nz\ty\n")
     with pytest.raises(UserError, match=r"t\.tsv, line 3: label 'z' is none of the classifier's \(a, b\)"):
         read_test_table(str(tmp_path / "t.tsv"), ["a", "b"], False, 10)
+
+
+def test_labels_of_the_test_table_are_renamed_as_in_fine_tuning(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("label\ttext\n1\t好\n0\t坏\n", encoding="utf-8")
+    names = {"0": "negative", "1": "positive"}
+    table = read_test_table(str(tmp_path / "t.tsv"), ["negative", "positive"], False, 10, names)
+    assert [example.labels for example in table.examples] == [("positive",), ("negative",)]
