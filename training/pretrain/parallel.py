@@ -29,8 +29,10 @@ def shard(joint: nn.Module, model: Electra, config: PretrainConfig, place: Place
     To be called before the optimiser is made: the parameters become other objects.
 
     Raises:
-        UserError: a phase whose rows cannot be shared out evenly.
+        UserError: a phase whose rows cannot be shared out evenly, or ``compile``.
     """
+    if config.compile:
+        raise UserError("compile: shards are not compiled; set compile: false, or parallel: ddp")
     for phase in config.phases:
         # Every pass gathers parameters on all processes at once, so all must make as many passes.
         if phase.rows % place.world:
@@ -40,8 +42,6 @@ def shard(joint: nn.Module, model: Electra, config: PretrainConfig, place: Place
             )
     mesh = init_device_mesh(place.device.type, (place.world,))
     for layer in [*model.generator.layers, *model.discriminator.layers]:
-        if config.compile:
-            layer.compile(dynamic=False)
         fully_shard(layer, mesh=mesh)
     fully_shard(joint, mesh=mesh)
 

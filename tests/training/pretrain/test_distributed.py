@@ -182,6 +182,17 @@ def test_rows_that_cannot_be_shared_out_are_refused() -> None:
         )
 
 
+def test_shards_are_not_compiled() -> None:
+    config = still_config(parallel="fsdp", compile=True)
+    with pytest.raises(UserError, match="set compile: false, or parallel: ddp"):
+        shard(
+            torch.nn.Identity(),
+            Electra(config.electra_config(8192)),
+            config,
+            Place(0, 2, torch.device("cpu")),
+        )
+
+
 def test_a_stopped_launcher_saves_once_and_every_process_says_so(root: Path) -> None:
     config = replace(tiny_config(100_000), checkpoint_every=10, evaluate_every=100_000)
     (root / "config.yaml").write_text(json.dumps(asdict(config)), encoding="utf-8")
