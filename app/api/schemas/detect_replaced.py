@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Envelope, Request, TaskRequest, example
-from app.tasks.detect import DEFAULT_IGNORE, MAX_SUGGESTIONS
+from app.api.schemas.common import FIRST_FAULT, Envelope, Request, TaskRequest, example
+from app.tasks.detect import DEFAULT_IGNORE, MAX_PROTECTED, MAX_SUGGESTIONS
 from app.text.scripts import CharacterClass
 
 OffsetUnit = Literal["codepoint", "utf16"]
@@ -26,7 +26,7 @@ class DetectRequest(TaskRequest):
     model_config = example({"input": "我喜欢吃平果。", "suggestions": 3})
 
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["balanced", "precise", "sensitive"] = Field(
-        "balanced",
+        "precise",
         description="Probability from which a token counts as replaced, or the name of a threshold that the "
         "bundle was calibrated for.",
     )
@@ -43,11 +43,12 @@ class DetectRequest(TaskRequest):
         description="Weigh Chinese suggestions by how like they sound to what stands there, for text "
         "that was typed by sound.",
     )
-    ignore: list[CharacterClass] = Field(
+    ignore: Annotated[list[CharacterClass], FIRST_FAULT] = Field(
         list(DEFAULT_IGNORE), description="Character classes that are never flagged."
     )
-    protected: list[str | ProtectedRange] = Field(
+    protected: Annotated[list[str | ProtectedRange], FIRST_FAULT] = Field(
         [],
+        max_length=MAX_PROTECTED,
         description="Parts never flagged: strings, wherever they occur, or ranges (of a single input).",
     )
     flag_unknown: bool = Field(False, description="Flag words outside the vocabulary too.")

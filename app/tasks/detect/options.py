@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.errors import ValidationFailed
@@ -16,6 +16,8 @@ Granularity = Literal["token", "char", "word"]
 OffsetUnit = Literal["codepoint", "utf16"]
 
 MAX_SUGGESTIONS = 10
+MAX_PROTECTED = 1000
+"""Protected parts of one request: each costs a search through the whole text."""
 DEFAULT_IGNORE: tuple[CharacterClass, ...] = ("punctuation", "url", "emoji")
 """Users of such tools complain about false flags most, and these are where most of them would fall."""
 
@@ -40,7 +42,7 @@ class DetectOptions:
         truncate: cut what does not fit instead of reading it in windows.
     """
 
-    threshold: float | ThresholdName = "balanced"
+    threshold: float | ThresholdName = "precise"
     granularity: Granularity = "word"
     suggestions: int = 0
     sound_alike: bool = False
@@ -67,6 +69,12 @@ def check_options(model: ServedModel, inputs: Sequence[str], options: DetectOpti
             f"{model.name} ships no generator to draw them from; ask for 0",
             code="no_generator",
         )
+    if len(options.protected) > MAX_PROTECTED:
+        raise ValidationFailed(
+            "protected",
+            f"holds {len(options.protected)} parts; send at most {MAX_PROTECTED}",
+            code="too_many",
+        )
     unknown = [name for name in options.ignore if name not in CHARACTER_CLASSES]
     if unknown:
         offered = ", ".join(CHARACTER_CLASSES)
@@ -79,23 +87,29 @@ def check_options(model: ServedModel, inputs: Sequence[str], options: DetectOpti
                 f"protected.{index}", f"a range fits one input, not {len(inputs)}; protect a string instead"
             )
     if len(inputs) == 1:
-        protected_ranges(inputs[0], options)
+        # Strings are not looked for here: in a long text that takes a while, and this is the event loop.
+        given = [item if isinstance(item, tuple) else "" for item in options.protected]
+        for _ in protected_ranges(inputs[0], replace(options, protected=given)):
+            pass
     return _threshold(model, options.threshold)
 
 
-def protected_ranges(text: str, options: DetectOptions) -> list[tuple[int, int]]:
-    """The protected parts of ``text`` in code points; strings count wherever they occur.
+def protected_ranges(text: str, options: DetectOptions) -> Iterator[tuple[int, int]]:
+    """The protected parts of ``text`` in code points, one by one: there may be as many as characters.
+
+    Strings count wherever they occur.
 
     Raises:
         ValidationFailed: a range is reversed, outside the text, or (in UTF-16) cuts a character.
     """
     utf16 = Utf16Positions(text) if options.offset_unit == "utf16" else None
-    ranges = []
+    searched = {""}
     for index, item in enumerate(options.protected):
         if isinstance(item, str):
-            start = text.find(item)
+            start = -1 if item in searched else text.find(item)
+            searched.add(item)
             while start >= 0:
-                ranges.append((start, start + len(item)))
+                yield start, start + len(item)
                 start = text.find(item, start + len(item))
             continue
         start, end = item
@@ -105,10 +119,9 @@ def protected_ranges(text: str, options: DetectOptions) -> list[tuple[int, int]]
                 f"protected.{index}", f"{start} to {end} is no range within 0 to {length} of the text"
             )
         try:
-            ranges.append((utf16.to_code_point(start), utf16.to_code_point(end)) if utf16 else (start, end))
+            yield (utf16.to_code_point(start), utf16.to_code_point(end)) if utf16 else (start, end)
         except ValueError as error:
             raise ValidationFailed(f"protected.{index}", str(error)) from None
-    return ranges
 
 
 def _threshold(model: ServedModel, threshold: float | ThresholdName) -> float:
