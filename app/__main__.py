@@ -12,6 +12,10 @@ from typing import Any
 
 from app.settings import Settings, SettingsError, load_settings, variable
 
+# Before NumPy is first imported, which reads it once: its BLAS would start a thread for every core of the
+# host, and beside onnxruntime's threads, which are as many as we may use, those only take cores from them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _STARTED = time.monotonic()
 _EXIT_STARTUP, _EXIT_SETTINGS = 1, 2
 

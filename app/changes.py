@@ -66,14 +66,18 @@ class ChangeLog:
                 changes.append(change)
         return changes
 
+    async def catch_up(self, apply: Callable[[Change], Awaitable[None]]) -> None:
+        """Apply what the others have changed. One that cannot be applied is logged and passed over."""
+        for change in self.news():
+            try:
+                await apply(change)
+            except Exception as error:
+                _log.error(
+                    "could not follow another worker's %s of %s: %s", change.action, change.name, error
+                )
+
     async def follow(self, apply: Callable[[Change], Awaitable[None]]) -> None:
-        """Apply what the others change, for ever. One that cannot be applied is logged and passed over."""
+        """Apply what the others change, for ever."""
         while True:
-            for change in self.news():
-                try:
-                    await apply(change)
-                except Exception as error:
-                    _log.error(
-                        "could not follow another worker's %s of %s: %s", change.action, change.name, error
-                    )
+            await self.catch_up(apply)
             await asyncio.sleep(POLL_S)

@@ -63,8 +63,8 @@ class LiveModels:
         )
         await registry.start()
         if self._changes:
-            for change in self._changes.news():
-                await self._apply(change)
+            # Versions that an administrator named may be gone by now: no reason not to start.
+            await self._changes.catch_up(self._apply)
         if not registry.ready and settings.require_models:
             raise NoModels(self._nothing())
         if settings.watch_interval_s > 0:

@@ -22,6 +22,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.middleware.access import Access
 from app.api.middleware.intake import Intake
 from app.api.middleware.observe import Observe
+from app.api.middleware.problems import Problems
 from app.api.models import ModelRepository, NoModels
 from app.api.openapi import install_openapi
 from app.api.ratelimit import RateLimiter
@@ -156,6 +157,7 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
             )
         )
     stack += [
+        Middleware(Problems),
         Middleware(
             Access,
             keys=keys,
@@ -196,6 +198,6 @@ async def _load(service: Service, on_ready: Callable[[], None] | None) -> None:
 
 
 async def _reraise(request: Request, error: Exception) -> Response:
-    """Turn what the router raises into our own errors, which ``Observe`` answers."""
+    """Turn what the router raises into our own errors, which ``Problems`` answers."""
     assert isinstance(error, HTTPException)
     raise from_http_exception(error, method=request.method, path=request.url.path) from None

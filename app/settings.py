@@ -154,6 +154,14 @@ class Settings(BaseSettings):
             return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
         return value
 
+    @field_validator("api_keys", "admin_key", mode="before")
+    @classmethod
+    def _keys_are_not_empty(cls, value: object) -> object:
+        # A secret that was not filled in must neither open the door nor be a key that anybody has.
+        if isinstance(value, str) and not value.strip(" ,"):
+            raise ValueError("is empty; give a key, or unset it")
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("root_path")
     @classmethod
     def _root_path_shape(cls, value: str) -> str:

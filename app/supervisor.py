@@ -30,13 +30,15 @@ class _Worker:
     since: float
     failures: int = 0
     due: float = 0.0
+    first: bool = True
 
 
 class Supervisor:
     """Owns the workers' processes.
 
-    A worker that dies while serving is started again, with a growing pause while it keeps dying. When one
-    cannot even start, none could: all are stopped and its exit code is ours.
+    A worker that dies is started again, with a growing pause while it keeps dying. When one of the first
+    cannot even start, none could; when a later one cannot and no other is left, nobody serves: then all are
+    stopped and its exit code is ours.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Supervisor:
         if worker.due:
             if now >= worker.due:
                 worker.process, worker.since, worker.due = self._spawn(worker.index), now, 0.0
+                worker.first = False
             return None
         code = worker.process.poll()
         if code is None:
@@ -97,7 +100,7 @@ class Supervisor:
                 worker.failures = 0
             return None
         self._forget_metrics(worker.process.pid)
-        if code in _FATAL_AT_START:
+        if code in _FATAL_AT_START and (worker.first or not self._others_run(worker)):
             return code
         pause = min(2.0**worker.failures - 1, _LONGEST_PAUSE_S)
         worker.failures += 1
@@ -108,6 +111,9 @@ class Supervisor:
             flush=True,
         )
         return None
+
+    def _others_run(self, worker: _Worker) -> bool:
+        return any(other.process.poll() is None for other in self._workers if other is not worker)
 
     def _forget_metrics(self, pid: int) -> None:
         for file in (self._shared / "metrics").glob(f"gauge_live*_{pid}.db"):

@@ -1,7 +1,10 @@
-"""Offline: raw text to pretrained, fine-tuned, exported and judged models. Nothing here is imported by the service."""
+"""Offline: raw text to pretrained, fine-tuned, exported and judged models.
+
+Nothing here is imported by the service.
+"""
 
 import os
 
-# Threads that wait by spinning take the processor from those that work: on two busy cores a training step took 7.5
-# times as long. Read once, when torch is first imported.
+# Threads that wait by spinning take the processor from those that work: on two busy cores a training step
+# took 7.5 times as long. Read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

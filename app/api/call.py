@@ -30,6 +30,7 @@ class Call:
         started: ``time.perf_counter()`` at arrival, in seconds.
         context: what follows the call into the scheduler.
         body: the whole body, once it has been read.
+        body_bytes: how much of it has arrived.
         caller: who calls, as far as rate limits are concerned: a key's fingerprint or an address.
         status: HTTP status once the answer has started; 0 before.
         error_type: of the problem that was answered, if one was.
@@ -45,6 +46,7 @@ class Call:
     started: float = field(default_factory=time.perf_counter)
     route: str = "other"
     body: bytes = b""
+    body_bytes: int = 0
     caller: str = ""
     status: int = 0
     error_type: str = ""

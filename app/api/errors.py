@@ -20,6 +20,7 @@ from app import errors as e
 MEDIA_TYPE = "application/problem+json"
 Headers = list[tuple[bytes, bytes]]
 _FIELD_NAME = re.compile(r"[a-z0-9_]+")
+_LONGEST_NAME = 80
 
 STATUS: dict[type[e.ServiceError], int] = {
     e.BadJson: 400,
@@ -152,5 +153,5 @@ def _without_types(location: Sequence[str | int]) -> list[str | int]:
 
 
 def dotted(location: Sequence[Any]) -> str:
-    """``("input", 3)`` as ``input.3``."""
-    return ".".join(str(part) for part in location)
+    """``("input", 3)`` as ``input.3``; a name that somebody made up is shown as far as a name goes."""
+    return ".".join(str(part)[:_LONGEST_NAME] for part in location)

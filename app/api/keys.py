@@ -42,7 +42,6 @@ class KeyRing:
         self._next_check = 0.0
         if file is not None:
             self._from_file = _read_keys(file)
-            self._stamp = _stamp(file)
             self._next_check = clock() + _CHECK_FILE_EVERY_S
 
     @property
@@ -74,12 +73,12 @@ class KeyRing:
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The key in ``Authorization: Bearer <key>`` or ``X-API-Key: <key>``."""
+    """The key in ``Authorization: Bearer <key>`` or ``X-API-Key: <key>``; an empty one is none."""
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
-            return value[7:].strip()
+            return value[7:].strip() or None
         if name == b"x-api-key":
-            return value.strip()
+            return value.strip() or None
     return None
 
 

@@ -1,41 +1,85 @@
-"""Cuts a text to a number of tokens at either end, for the request fields that vLLM and TEI have for it."""
+"""Cuts texts to a number of tokens at either end, for the request fields that vLLM and TEI have for it."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Literal
 
 from app.errors import ValidationFailed
+from app.scheduler.engine import RequestContext
+from app.tasks.inputs import off_loop
 from app.tasks.model import ServedModel
-from app.text.encoder import MalformedText
+from app.text.encoder import Encoded, MalformedText, TextEncoder
 
 Side = Literal["left", "right"]
 
 
-def cut_text(model: ServedModel, text: str, tokens: int | None, side: Side, field: str) -> tuple[str, bool]:
-    """The part of ``text`` that ``tokens`` tokens hold, and whether anything was cut.
+async def cut_texts(
+    model: ServedModel,
+    texts: Sequence[str],
+    tokens: int | None,
+    side: Side,
+    context: RequestContext,
+    *,
+    field: str,
+) -> list[tuple[str, bool]]:
+    """The part of each text that ``tokens`` tokens hold, and whether anything was cut.
 
     Args:
         tokens: with the special tokens; None or -1 is what the model takes.
         side: where tokens are lost.
-        field: to name in an error.
+        context: its timing learns how long it took.
+        field: to name in an error, with the text's index where there are several.
 
     Raises:
-        ValidationFailed: the text is malformed, or no token would be left.
+        ValidationFailed: a text is malformed, or no token would be left.
     """
-    room = model.encoder.room
+    started = time.perf_counter()
+    try:
+        return await off_loop(sum(map(len, texts)), _cut_all, model.encoder, texts, tokens, side, field)
+    finally:
+        context.timing.tokenize += time.perf_counter() - started
+
+
+def _cut_all(
+    encoder: TextEncoder, texts: Sequence[str], tokens: int | None, side: Side, field: str
+) -> list[tuple[str, bool]]:
+    room = encoder.room
     if tokens is not None and tokens >= 0:
-        specials = model.encoder.max_tokens - room
+        specials = encoder.max_tokens - room
         if tokens <= specials:
             raise ValidationFailed(
                 "truncate_prompt_tokens", f"is {tokens}; special tokens alone take {specials}, ask for more"
             )
         room = min(room, tokens - specials)
+    return [
+        _cut(encoder, text, room, side, f"{field}.{index}" if len(texts) > 1 else field)
+        for index, text in enumerate(texts)
+    ]
+
+
+def _cut(encoder: TextEncoder, text: str, room: int, side: Side, field: str) -> tuple[str, bool]:
     try:
-        offsets = model.encoder.encode(text).offsets
+        encoded = encoder.encode(text)
+        if len(encoded) <= room:
+            return text, False
+        if side == "right":
+            return text[: int(encoded.offsets[room - 1, 1])], True
+        while len(encoded) > room:
+            start = _start(encoded, room)
+            if not start:
+                break
+            # What followed in a word now begins one, and may take more tokens than before.
+            text = text[start:]
+            encoded = encoder.encode(text)
+        return text, True
     except MalformedText as error:
         raise ValidationFailed(field, str(error), code="malformed") from None
-    if len(offsets) <= room:
-        return text, False
-    if side == "left":
-        return text[int(offsets[-room, 0]) :], True
-    return text[: int(offsets[room - 1, 1])], True
+
+
+def _start(encoded: Encoded, room: int) -> int:
+    """Where the last ``room`` tokens start, at the beginning of a word if one begins among them."""
+    first = len(encoded) - room
+    starts = [place for place in range(first, len(encoded)) if not encoded.continuation[place]]
+    return int(encoded.offsets[starts[0] if starts else first, 0])

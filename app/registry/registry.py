@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.bundle import Bundle, BundleError, GraphName, Task
+from app.bundle import Bundle, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
 from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, refusal
 from app.registry.memory import trim_memory
 from app.registry.repository import fingerprint, scan
-from app.runtime import BackendUnavailable
 from app.scheduler.model_engine import ModelEngine
 from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
@@ -236,6 +235,9 @@ class Registry:
             for version in [pin] if pin is not None else versions:
                 if live is not None and version == live.version:
                     return
+                if pin is None and live is not None and version_key(version) < version_key(live.version):
+                    # What serves was taken off the disk. It still serves: going back is an operator's choice.
+                    return
                 if version not in versions or self._known_bad(name, version):
                     continue
                 if await self._try(name, version) is None:
@@ -248,7 +250,7 @@ class Registry:
         try:
             async with self._loads:
                 live = await asyncio.to_thread(self._loader.load, directory)
-        except (BundleError, BackendUnavailable, OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # libraries raise their own; one bad bundle must not end the others
             problem = refusal(error)
             self._refused[name, version] = (mark, problem)
             self._tell(name, "refused")

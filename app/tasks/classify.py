@@ -78,6 +78,7 @@ async def classify(
     function_to_apply: FunctionToApply | None = None,
     top_k: int | None = None,
     truncate: bool = False,
+    fields: tuple[str, str] = ("input", "text_pair"),
 ) -> list[Classification]:
     """Classify ``inputs`` in one engine call.
 
@@ -89,6 +90,7 @@ async def classify(
         function_to_apply: None means softmax for a single-label model and sigmoid for a multi-label one.
         top_k: how many of ``scores`` to return; None means all.
         truncate: cut what does not fit instead of reading it in windows.
+        fields: what the request calls ``inputs`` and ``text_pair``, to name in an error.
 
     Raises:
         ValidationFailed: a text is empty or malformed, the pairs do not match, or neither of a pair leaves
@@ -97,9 +99,9 @@ async def classify(
     _check(model, top_k)
     if text_pair is not None and len(text_pair) != len(inputs):
         raise ValidationFailed(
-            "text_pair", f"holds {len(text_pair)} texts for {len(inputs)} inputs; send one for each"
+            fields[1], f"holds {len(text_pair)} texts for {len(inputs)} inputs; send one for each"
         )
-    rows = await _rows(model.encoder, inputs, text_pair, truncate, context)
+    rows = await _rows(model.encoder, inputs, text_pair, truncate, context, fields)
     return await _classify(model, rows, context, function_to_apply, top_k)
 
 
@@ -207,13 +209,16 @@ async def _rows(
     text_pair: Sequence[str] | None,
     truncate: bool,
     context: RequestContext,
+    fields: tuple[str, str],
 ) -> list[_Rows]:
-    encoded = await encode_texts(encoder, inputs, context)
-    pairs = None if text_pair is None else await encode_texts(encoder, text_pair, context, field="text_pair")
+    encoded = await encode_texts(encoder, inputs, context, field=fields[0])
+    pairs = None if text_pair is None else await encode_texts(encoder, text_pair, context, field=fields[1])
     started = time.perf_counter()
     try:
         characters = sum(map(len, inputs)) + sum(map(len, text_pair or ()))
-        return await off_loop(characters, _plan, encoder, inputs, encoded, text_pair, pairs, truncate)
+        return await off_loop(
+            characters, _plan, encoder, inputs, encoded, text_pair, pairs, truncate, fields[1]
+        )
     finally:
         context.timing.tokenize += time.perf_counter() - started
 
@@ -225,6 +230,7 @@ def _plan(
     text_pair: Sequence[str] | None,
     pairs: Sequence[Encoded] | None,
     truncate: bool,
+    field: str,
 ) -> list[_Rows]:
     if text_pair is None or pairs is None:
         return [
@@ -232,9 +238,7 @@ def _plan(
         ]
     plans = []
     for index, item in enumerate(zip(inputs, encoded, text_pair, pairs, strict=True)):
-        plans.append(
-            _pair(encoder, *item, truncate, f"text_pair.{index}" if len(inputs) > 1 else "text_pair")
-        )
+        plans.append(_pair(encoder, *item, truncate, f"{field}.{index}" if len(inputs) > 1 else field))
     return plans
 
 

@@ -74,7 +74,7 @@ def script_of(text: str) -> Script:
 def mark_classes(text: str, classes: Iterable[CharacterClass]) -> BoolArray:
     """bool ``[code points]``: which characters of ``text`` are in any of ``classes``."""
     marked = np.zeros(len(text), bool)
-    for name in classes:
+    for name in set(classes):
         for match in _CLASSES[name].finditer(text):
             marked[match.start() : match.end()] = True
     return marked

@@ -9,6 +9,7 @@ import pytest
 
 from app.api.lifecycle import Lifecycle
 from app.api.models import NoModels
+from app.changes import ChangeLog
 from app.errors import NotReady
 from app.live import LiveModels, threads_of
 from app.runtime.threads import available_threads
@@ -81,3 +82,20 @@ def test_threads_are_shared_by_workers() -> None:
     assert threads_of(Settings(threads=3, workers=2)) == 3
     assert threads_of(Settings()) == available_threads()
     assert threads_of(Settings(workers=64)) == 1
+
+
+def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_path: Path) -> None:
+    toy_bundle(tmp_path / "models", "encoder")
+    log = ChangeLog(tmp_path)
+    log._worker = -1
+    log.append("pin", "encoder", "7")
+    log.append("load", "gone", None)
+    chosen = Settings(models_dir=tmp_path / "models", backend="onnxruntime", threads=1, batch_tokens=128)
+
+    async def scenario() -> None:
+        models = LiveModels(chosen, Lifecycle(), None, tmp_path)
+        await models.start()
+        assert models.ready
+        await models.close()
+
+    asyncio.run(scenario())

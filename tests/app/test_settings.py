@@ -80,3 +80,14 @@ def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "boss" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["api_keys", "admin_key"])
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_a_key_that_was_not_filled_in_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """An empty list of keys would let everybody in, an empty admin key whoever sends none."""
+    monkeypatch.setenv(variable(name), value)
+    with pytest.raises(SettingsError, match=f"{variable(name)}: is empty; give a key, or unset it"):
+        load_settings()

@@ -79,7 +79,8 @@ def read_test_table(
             if label not in known:
                 raise UserError(
                     f"{table.path}, {example.place}: label {label!r} is none of the classifier's "
-                    f"({', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}); name its new name in label_names"
+                    f"({', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}); name its new "
+                    "name in label_names"
                 )
     return Table(table.path, table.examples[:rows], table.digest, table.warnings)
 

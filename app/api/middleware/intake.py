@@ -7,9 +7,11 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, call_of, header
-from app.errors import BadRequest, DeadlineExceeded, RequestTimeout, TooLarge, ValidationFailed
+from app.errors import BadRequest, DeadlineExceeded, QueueFull, RequestTimeout, TooLarge, ValidationFailed
 
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST_BODIES = 16
+"""Bodies of the largest size that may be in memory at once: many clients together must not fill it either."""
 
 
 class Intake:
@@ -27,6 +29,7 @@ class Intake:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
         self._request_timeout_s = request_timeout_s
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in _BODYLESS:
@@ -34,9 +37,12 @@ class Intake:
             return
         call = call_of(scope)
         timeout_s = self._timeout_of(scope)
-        call.body = await self._read(scope, receive)
-        call.context.deadline = asyncio.get_running_loop().time() + timeout_s
-        await self._work(call, timeout_s, scope, receive, send)
+        try:
+            call.body = await self._read(call, scope, receive)
+            call.context.deadline = asyncio.get_running_loop().time() + timeout_s
+            await self._work(call, timeout_s, scope, receive, send)
+        finally:
+            self._held_bytes -= call.body_bytes
 
     def _timeout_of(self, scope: Scope) -> float:
         asked = header(scope, b"x-request-timeout")
@@ -50,7 +56,7 @@ class Intake:
             raise ValidationFailed("X-Request-Timeout", "is a number of seconds above 0, such as 2.5")
         return min(seconds, self._request_timeout_s)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read(self, call: Call, scope: Scope, receive: Receive) -> bytes:
         declared = header(scope, b"content-length")
         if declared is not None:
             if not declared.isdigit():
@@ -59,21 +65,25 @@ class Intake:
                 raise self._too_large()
         try:
             async with asyncio.timeout(self._body_timeout_s):
-                return await self._collect(receive)
+                return await self._collect(call, receive)
         except TimeoutError:
             raise RequestTimeout(f"the body did not arrive within {self._body_timeout_s:g} s") from None
 
-    async def _collect(self, receive: Receive) -> bytes:
+    async def _collect(self, call: Call, receive: Receive) -> bytes:
         pieces: list[bytes] = []
-        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             piece = message.get("body", b"")
-            size += len(piece)
-            if size > self._max_body_bytes:
+            call.body_bytes += len(piece)
+            self._held_bytes += len(piece)
+            if call.body_bytes > self._max_body_bytes:
                 raise self._too_large()
+            if self._held_bytes > MOST_BODIES * self._max_body_bytes:
+                raise QueueFull(
+                    f"the bodies of other requests take {self._held_bytes} bytes; try again in a moment", 1.0
+                )
             pieces.append(piece)
             if not message.get("more_body", False):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)

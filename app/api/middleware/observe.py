@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, timing, the last resort for errors, one line of log for each call."""
+"""The outermost layer: request ids, timing, headers of every answer, one line of log for each call."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, open_call
-from app.api.errors import render
 from app.api.lifecycle import Lifecycle
 from app.api.middleware.headers import SECURITY_HEADERS
-from app.errors import ServiceError
 from app.telemetry import Metrics, RequestFacts
 from app.tracing import Span, Tracer
 
@@ -20,7 +18,7 @@ _CLIENT_GONE = 499
 
 
 class Observe:
-    """Pure ASGI middleware. Whatever happens inside, the client gets a well-formed answer with its id."""
+    """Pure ASGI middleware. Whatever was answered, or not, is counted and logged once."""
 
     def __init__(
         self,
@@ -61,15 +59,10 @@ class Observe:
             await self._app(scope, receive, answer)
         except ClientGone:
             call.status = _CLIENT_GONE
-        except ServiceError as error:
-            await self._refuse(call, error, answer)
         except asyncio.CancelledError:
             # The server gave up waiting for us at shutdown.
             call.status = call.status or _CLIENT_GONE
             raise
-        except Exception as error:
-            _log.error("unhandled error", exc_info=error, extra={"fields": {"request_id": call.request_id}})
-            await self._refuse(call, ServiceError("something went wrong on our side"), answer)
         finally:
             # As documented (/v1/models/{name}), so that metrics have few labels whatever clients ask for.
             call.route = getattr(scope.get("route"), "path_format", "other")
@@ -92,15 +85,6 @@ class Observe:
             # Keep-alive clients move on to another process before this one closes its connections.
             headers.append((b"connection", b"close"))
         return headers
-
-    async def _refuse(self, call: Call, error: ServiceError, answer: Send) -> None:
-        if call.status:
-            # Half an answer is out; the server closes the connection on it.
-            return
-        call.error_type = error.error_type
-        status, headers, body = render(error, path=call.path, request_id=call.request_id)
-        await answer({"type": "http.response.start", "status": status, "headers": headers})
-        await answer({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
 
     def _report(self, call: Call, span: Span | None) -> None:
         timing = call.context.timing

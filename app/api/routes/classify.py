@@ -10,8 +10,9 @@ from app.api.envelope import envelope
 from app.api.route import JsonRoute
 from app.api.schemas.classify import ClassifyRequest, ClassifyResponse
 from app.api.service import current
-from app.api.truncation import cut_text
+from app.api.truncation import cut_texts
 from app.errors import ValidationFailed
+from app.scheduler.engine import RequestContext
 from app.tasks.classify import Classification, classify, classify_ids
 from app.tasks.model import ServedModel
 
@@ -41,7 +42,7 @@ async def classify_endpoint(body: ClassifyRequest, request: Request) -> Response
             len(ids) > result.prompt_tokens for ids, result in zip(body.token_ids, results, strict=True)
         ]
         return envelope("classify", call, model, mark_cut(results, shortened))
-    inputs, cut = _cut(model, body, body.texts, truncate)
+    inputs, cut = await _cut(model, body, truncate, call.context)
     results = await classify(
         model,
         inputs,
@@ -54,19 +55,16 @@ async def classify_endpoint(body: ClassifyRequest, request: Request) -> Response
     return envelope("classify", call, model, mark_cut(results, cut))
 
 
-def _cut(
-    model: ServedModel, body: ClassifyRequest, texts: list[str], truncate: bool
+async def _cut(
+    model: ServedModel, body: ClassifyRequest, truncate: bool, context: RequestContext
 ) -> tuple[list[str], list[bool]]:
     """Cut here what the task cannot: to a number of tokens, or on the left."""
-    tokens, side = body.truncate_prompt_tokens, body.truncation_side or "right"
+    texts, tokens, side = body.texts, body.truncate_prompt_tokens, body.truncation_side or "right"
     if not truncate or (side == "right" and tokens in (None, -1)):
         return texts, [False] * len(texts)
     if body.text_pair is not None:
         raise ValidationFailed("truncation_side", "and truncate_prompt_tokens cannot be had for pairs")
-    parts = [
-        cut_text(model, text, tokens, side, f"input.{index}" if len(texts) > 1 else "input")
-        for index, text in enumerate(texts)
-    ]
+    parts = await cut_texts(model, texts, tokens, side, context, field="input")
     return [text for text, _ in parts], [cut for _, cut in parts]
 
 

@@ -29,7 +29,7 @@ async def info(request: Request) -> Response:
             "version": service.version,
             "status": service.lifecycle.state.value,
             "model_id": main.name if main else None,
-            "model_sha": _checksum(manifest) if manifest else None,
+            "model_sha": _checksum(manifest, running.precision) if manifest and running else None,
             "model_dtype": running.precision if running else None,
             "model_type": {
                 "classifier": {
@@ -53,6 +53,9 @@ async def info(request: Request) -> Response:
     )
 
 
-def _checksum(manifest: Manifest) -> str:
+def _checksum(manifest: Manifest, precision: str) -> str:
+    """Of the file that runs in ``precision``; bf16 is computed from the fp32 one."""
     graph = manifest.graphs["model"]
-    return graph.files[graph.default_precision].sha256
+    by_name = {str(name): file for name, file in graph.files.items()}
+    default = graph.files[graph.default_precision]
+    return by_name.get("fp32" if precision == "bf16" else precision, default).sha256

@@ -8,7 +8,7 @@ from app.api.call import Call
 from app.api.route import JsonResponse, JsonRoute
 from app.api.schemas.predict import PredictRequest, PredictResponse
 from app.api.service import current
-from app.api.truncation import cut_text
+from app.api.truncation import cut_texts
 from app.errors import ValidationFailed
 from app.tasks.classify import classify
 
@@ -31,7 +31,8 @@ async def predict_endpoint(body: PredictRequest, request: Request) -> Response:
     if body.truncate and body.truncation_direction.lower() == "left":
         if inputs.pairs is not None:
             raise ValidationFailed("truncation_direction", "Left cannot be had for pairs; cut them yourself")
-        texts = [cut_text(model, text, None, "left", "inputs")[0] for text in texts]
+        cut = await cut_texts(model, texts, None, "left", call.context, field="inputs")
+        texts = [text for text, _ in cut]
     results = await classify(
         model,
         texts,
@@ -40,6 +41,7 @@ async def predict_endpoint(body: PredictRequest, request: Request) -> Response:
         top_k=None,
         truncate=bool(body.truncate),
         context=call.context,
+        fields=("inputs", "inputs"),
     )
     call.tokens = sum(result.prompt_tokens for result in results)
     scores = [result.scores for result in results]

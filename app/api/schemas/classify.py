@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
 
-from app.api.schemas.common import IDS_SCHEMA, TEXTS_SCHEMA, Envelope, TaskRequest, Texts, as_list, example
+from app.api.schemas.common import (
+    FIRST_FAULT,
+    IDS_SCHEMA,
+    TEXTS_SCHEMA,
+    Envelope,
+    TaskRequest,
+    Texts,
+    as_list,
+    example,
+)
 
 FunctionToApply = Literal["softmax", "sigmoid", "none"]
 
@@ -24,7 +41,8 @@ def _kind(value: object) -> str:
 
 
 TextsOrIds = Annotated[
-    Annotated[list[str], Tag("list[str]")] | Annotated[list[list[int]], Tag("list[list[int]]")],
+    Annotated[list[str], FIRST_FAULT, Tag("list[str]")]
+    | Annotated[list[Annotated[list[int], FIRST_FAULT]], FIRST_FAULT, Tag("list[list[int]]")],
     Discriminator(_kind),
     BeforeValidator(_texts_or_ids),
     WithJsonSchema(

@@ -19,7 +19,7 @@ class ModelCard(BaseModel):
     owned_by: str = Field(description="Always `electra`.")
     task: Task
     version: str = Field(description="The version that answers now.")
-    versions: list[str] = Field(description="Versions on disk, oldest first.")
+    versions: list[str] = Field(description="Versions on disk, the highest first.")
     pinned: str | None = Field(description="The version it is held at; null when it follows the newest.")
     default: bool = Field(description="Whether it answers when a request names no model.")
     endpoints: list[str] = Field(description="Where it can be used.")

@@ -48,7 +48,9 @@ def _rows(rows: list[list[str]], *, batch: bool) -> PredictInputs:
         return PredictInputs([row[0] for row in rows], [row[1] for row in rows], batch)
     if sizes <= {1, 2}:
         raise PydanticCustomError("inputs_mixed", "mixes single texts and pairs; send them apart")
-    raise PydanticCustomError("inputs_length", "holds lists that are neither one text nor a pair of two")
+    raise PydanticCustomError(
+        "inputs_length", 'is neither one text, a pair of two nor a batch; send a batch as [["a"], ["b"]]'
+    )
 
 
 class PredictRequest(BaseModel):

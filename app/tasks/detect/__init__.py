@@ -2,6 +2,7 @@
 
 from app.tasks.detect.options import (
     DEFAULT_IGNORE,
+    MAX_PROTECTED,
     MAX_SUGGESTIONS,
     DetectOptions,
     Granularity,
@@ -13,6 +14,7 @@ from app.tasks.detect.task import detect_replaced
 
 __all__ = [
     "DEFAULT_IGNORE",
+    "MAX_PROTECTED",
     "MAX_SUGGESTIONS",
     "DetectOptions",
     "Detection",

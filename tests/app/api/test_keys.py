@@ -88,6 +88,8 @@ def test_a_file_without_keys_is_refused_at_start(tmp_path: Path) -> None:
         ([(b"authorization", b"bearer abc ")], b"abc"),
         ([(b"x-api-key", b"abc")], b"abc"),
         ([(b"authorization", b"Basic abc")], None),
+        ([(b"x-api-key", b" ")], None),
+        ([(b"authorization", b"Bearer ")], None),
         ([], None),
     ],
 )

@@ -1,14 +1,26 @@
 """Cutting to a number of tokens at either end."""
 
+import asyncio
+
 import pytest
 
-from app.api.truncation import cut_text
+from app.api.truncation import Side, cut_texts
 from app.errors import ValidationFailed
+from app.scheduler.engine import RequestContext
 from tests.service import FixedModels
 
 
+def cut(models: FixedModels, texts: list[str], tokens: int | None, side: Side) -> list[tuple[str, bool]]:
+    context = RequestContext()
+    model = models.served["sentiment"]
+    try:
+        return asyncio.run(cut_texts(model, texts, tokens, side, context, field="input"))
+    finally:
+        assert context.timing.tokenize > 0
+
+
 @pytest.mark.parametrize(
-    ("tokens", "side", "kept", "cut"),
+    ("tokens", "side", "kept", "shortened"),
     [
         (5, "right", "我喜欢", True),
         (5, "left", "吃苹果", True),
@@ -17,18 +29,35 @@ from tests.service import FixedModels
         (None, "left", "我喜欢吃苹果", False),
     ],
 )
-def test_what_is_kept(models: FixedModels, tokens: int | None, side: str, kept: str, cut: bool) -> None:
-    model = models.served["sentiment"]
-    assert cut_text(model, "我喜欢吃苹果", tokens, side, "input") == (kept, cut)  # type: ignore[arg-type]
+def test_what_is_kept(
+    models: FixedModels, tokens: int | None, side: Side, kept: str, shortened: bool
+) -> None:
+    assert cut(models, ["我喜欢吃苹果"], tokens, side) == [(kept, shortened)]
 
 
 def test_the_model_is_the_upper_limit(models: FixedModels) -> None:
-    model = models.served["sentiment"]
     for side in ("left", "right"):
-        text, cut = cut_text(model, "好" * 500, 400, side, "input")  # type: ignore[arg-type]
-        assert (len(text), cut) == (model.encoder.room, True)
+        ((text, shortened),) = cut(models, ["好" * 500], 400, side)  # type: ignore[arg-type]
+        assert (len(text), shortened) == (models.served["sentiment"].encoder.room, True)
+
+
+def test_a_left_cut_never_leaves_more_tokens_than_asked(models: FixedModels) -> None:
+    """The rest of a word can take more tokens as a word of its own than it took within one."""
+    encoder = models.served["sentiment"].encoder
+    texts = ["the cat loved applesauce", "catcatcatcatcat", "½½½½", "xyzapples good"]
+    for tokens in range(3, 12):
+        for text, (kept, shortened) in zip(texts, cut(models, texts, tokens, "left"), strict=True):
+            assert text.endswith(kept)
+            assert shortened is (len(encoder.encode(text)) > tokens - 2)
+            # A single character that folds into several tokens cannot be cut.
+            assert len(encoder.encode(kept)) <= tokens - 2 or len(kept) == 1
 
 
 def test_special_tokens_alone_are_no_text(models: FixedModels) -> None:
     with pytest.raises(ValidationFailed, match="truncate_prompt_tokens"):
-        cut_text(models.served["sentiment"], "好", 2, "right", "input")
+        cut(models, ["好"], 2, "right")
+
+
+def test_a_malformed_text_is_named(models: FixedModels) -> None:
+    with pytest.raises(ValidationFailed, match=r"input\.1"):
+        cut(models, ["好", "\ud800"], 5, "left")

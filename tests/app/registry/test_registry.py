@@ -309,3 +309,41 @@ def test_telemetry_hears_of_loads(tmp_path: Path) -> None:
             assert ear.heard == [("encoder", "refused"), ("encoder", "loaded")]
 
     run(story)
+
+
+def test_a_version_taken_off_the_disk_serves_on(tmp_path: Path) -> None:
+    """Going back to a lower one is an operator's choice, not an accident of copying."""
+    toy_bundle(tmp_path, "encoder", "1")
+    served = toy_bundle(tmp_path, "encoder", "2")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            served.rename(tmp_path / "encoder" / "2.tmp")
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "2"
+            await registry.load("encoder", "1")
+            assert registry.get("encoder", "encode").version == "1"
+
+    run(story)
+
+
+def test_an_error_that_nobody_foresaw_refuses_one_bundle_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_bundle(tmp_path, "encoder")
+    toy_bundle(tmp_path, "sentiment", task="classify")
+    checked = Registry._assemble
+
+    def strange(self: Registry, bundle: Any, lanes: Any) -> ServedModel:
+        if bundle.manifest.name == "encoder":
+            raise KeyError("a library's own fault")
+        return checked(self, bundle, lanes)
+
+    monkeypatch.setattr(Registry, "_assemble", strange)
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert [info.name for info in registry.models()] == ["sentiment"]
+            assert "KeyError" in registry.refused()["encoder/1"]
+
+    run(story)

@@ -94,5 +94,10 @@ def test_only_named_origins_may_call_from_a_browser(models: FixedModels, origin:
                 "/classify", json={"input": "好"}, headers={"Origin": origin, "X-API-Key": "one"}
             )
             assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+            refused = await running.client.post("/classify", json={"input": "好"}, headers={"Origin": origin})
+            assert refused.status_code == 401
+            assert (refused.headers.get("access-control-allow-origin") == origin) is allowed, (
+                "why, it may know"
+            )
 
     asyncio.run(scenario())

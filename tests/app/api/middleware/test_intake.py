@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+from app.api.middleware.intake import MOST_BODIES
 from tests.service import FixedModels, call, started
 
 BODY = json.dumps({"input": "好"}).encode()
@@ -121,5 +122,25 @@ def test_a_timeout_of_its_own_inside_the_work_is_no_deadline(models: FixedModels
         async with started(models) as running:
             answer = await running.client.post("/classify", json={"input": "好"})
             assert (answer.status_code, answer.json()["error_type"]) == (500, "internal")
+
+    asyncio.run(scenario())
+
+
+def test_many_bodies_together_cannot_fill_the_memory(models: FixedModels) -> None:
+    """Each is within its limit; the one too many is told to come again, and room is given back."""
+
+    async def scenario() -> None:
+        async with started(models, max_body_bytes=1024, body_timeout_s=0.5) as running:
+            part = [message(b" " * 1024, more=True)]
+            # Clients that never finish: each holds what it sent until its time is up.
+            slow = [
+                asyncio.create_task(call(running.app, "/classify", part, gap_s=0.05))
+                for _ in range(MOST_BODIES)
+            ]
+            await asyncio.sleep(0.2)
+            status, body = await call(running.app, "/classify", [message(BODY)])
+            assert (status, json.loads(body)["error_type"]) == (429, "overloaded")
+            await asyncio.gather(*slow)
+            assert (await call(running.app, "/classify", [message(BODY)]))[0] == 200
 
     asyncio.run(scenario())

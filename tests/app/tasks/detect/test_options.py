@@ -31,6 +31,7 @@ def test_a_threshold_is_a_number_or_one_the_bundle_was_calibrated_for(model, thr
         (DetectOptions(suggestions=-1), "suggestions", "0 to 10"),
         (DetectOptions(ignore=("names",)), "ignore", "choose from digits, latin, punctuation, url, emoji"),
         (DetectOptions(protected=("好", "")), "protected.1", "is empty"),
+        (DetectOptions(protected=("好",) * 1001), "protected", "holds 1001 parts; send at most 1000"),
         (DetectOptions(protected=((0, 3),)), "protected.0", "no range within 0 to 2"),
         (DetectOptions(protected=((1, 1),)), "protected.0", "no range"),
         (DetectOptions(protected=((-1, 1),)), "protected.0", "no range"),
@@ -66,10 +67,10 @@ def test_a_classifier_cannot_detect(tmp_path):
 
 
 def test_a_protected_string_counts_wherever_it_occurs():
-    assert protected_ranges("苹果和苹果", DetectOptions(protected=("苹果", "梨"))) == [(0, 2), (3, 5)]
-    assert protected_ranges("aaa", DetectOptions(protected=("aa",))) == [(0, 2)]
+    assert list(protected_ranges("苹果和苹果", DetectOptions(protected=("苹果", "梨")))) == [(0, 2), (3, 5)]
+    assert list(protected_ranges("aaa", DetectOptions(protected=("aa", "aa")))) == [(0, 2)]
 
 
 def test_a_protected_range_is_read_in_the_unit_of_the_request():
-    assert protected_ranges("🍎好", DetectOptions(protected=((1, 2),))) == [(1, 2)]
-    assert protected_ranges("🍎好", DetectOptions(protected=((2, 3),), offset_unit="utf16")) == [(1, 2)]
+    assert list(protected_ranges("🍎好", DetectOptions(protected=((1, 2),)))) == [(1, 2)]
+    assert list(protected_ranges("🍎好", DetectOptions(protected=((2, 3),), offset_unit="utf16"))) == [(1, 2)]

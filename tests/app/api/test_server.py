@@ -1,0 +1,66 @@
+"""When a worker stops, and with what code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from app.api.lifecycle import Lifecycle, State
+from app.api.protocol import GuardedProtocol
+from app.api.server import EXIT_DIED, EXIT_STARTUP, Server, make_config
+from app.settings import Settings
+
+
+async def application(scope: object, receive: object, send: object) -> None:
+    """Nobody calls it."""
+
+
+@pytest.fixture
+def lifecycle() -> Lifecycle:
+    return Lifecycle()
+
+
+def server(lifecycle: Lifecycle, drain_delay_s: float = 0.0) -> Server:
+    return Server(make_config(application, Settings(shutdown_timeout_s=7)), lifecycle, drain_delay_s)
+
+
+def test_the_first_signal_drains_and_the_second_leaves(lifecycle: Lifecycle) -> None:
+    made = server(lifecycle, drain_delay_s=60)
+    made.handle_exit(signal.SIGTERM, None)
+    assert lifecycle.state is State.DRAINING
+    assert not made.should_exit
+    made.handle_exit(signal.SIGTERM, None)
+    assert made.should_exit
+    assert made.force_exit
+    assert made.exit_code == 0
+
+
+def test_it_stops_once_the_delay_is_over(lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = server(lifecycle, drain_delay_s=5)
+    made.begin_drain()
+    assert asyncio.run(made.on_tick(1)) is False
+    later = time.monotonic() + 6
+    monkeypatch.setattr("app.api.server.time.monotonic", lambda: later)
+    assert asyncio.run(made.on_tick(2)) is True
+    assert not made.force_exit, "what is in flight is finished"
+
+
+@pytest.mark.parametrize(("ready", "code"), [(False, EXIT_STARTUP), (True, EXIT_DIED)])
+def test_a_death_says_whether_it_ever_served(lifecycle: Lifecycle, ready: bool, code: int) -> None:
+    made = server(lifecycle)
+    if ready:
+        lifecycle.to_ready()
+    lifecycle.to_dead("gone")
+    assert made.should_exit
+    assert made.exit_code == code
+    assert made.config.timeout_graceful_shutdown < 7, "nobody gets an answer any more"
+
+
+def test_the_configuration_keeps_our_times() -> None:
+    config = make_config(application, Settings(header_timeout_s=3, body_timeout_s=4, keep_alive_s=5))
+    assert (config.header_timeout_s, config.body_timeout_s, config.timeout_keep_alive) == (3, 4, 5)
+    config.load()
+    assert config.http_protocol_class is GuardedProtocol

@@ -1,0 +1,112 @@
+"""Workers that die are replaced; a service that cannot start ends with the reason."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import supervisor
+from app.settings import Settings
+from app.supervisor import Supervisor
+
+
+class Process:
+    """A process that has ended with ``code``, or runs."""
+
+    def __init__(self, code: int | None, pid: int = 1) -> None:
+        self.returncode, self.pid = code, pid
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        self.returncode = 0
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        return self.returncode
+
+    kill = send_signal
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.socket() as made:
+        yield made
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.socket) -> Any:
+    """``stage(codes, turns)`` runs two workers whose processes end as ``codes`` say, for some turns."""
+    (tmp_path / "metrics").mkdir()
+    monkeypatch.setattr("app.supervisor.signal.signal", lambda *_: None)
+
+    def perform(codes: list[int | None], turns: int = 20) -> tuple[int, list[int]]:
+        made = Supervisor(Settings(workers=2), listener, [], tmp_path)
+        started: list[int] = []
+        clock = iter(range(0, 10_000_000, 40))  # longer than the longest pause from look to look
+        monkeypatch.setattr("app.supervisor.time.monotonic", lambda: next(clock))
+
+        def spawn(index: int) -> Process:
+            started.append(index)
+            return Process(codes.pop(0) if codes else None, len(started))
+
+        def sleep(seconds: float) -> None:
+            nonlocal turns
+            turns -= 1
+            if not turns:
+                made._on_signal(15, None)
+
+        monkeypatch.setattr(made, "_spawn", spawn)
+        monkeypatch.setattr("app.supervisor.time.sleep", sleep)
+        return made.run(), started
+
+    return perform
+
+
+def test_a_worker_that_dies_is_replaced(stage: Any) -> None:
+    assert stage([None, -9]) == (0, [0, 1, 1])
+
+
+def test_when_one_of_the_first_cannot_start_all_end_with_its_code(stage: Any) -> None:
+    assert stage([None, 2]) == (2, [0, 1])
+
+
+def test_a_replacement_that_cannot_start_leaves_the_others_in_peace(stage: Any) -> None:
+    """A bundle that is damaged on disk must not take down the workers that have it in memory."""
+    assert stage([None, -9, 1, 1, None]) == (0, [0, 1, 1, 1, 1])
+
+
+def test_when_no_other_is_left_it_ends(stage: Any) -> None:
+    code, started = stage([-9, -9, 1, 1, 1, 1])
+    assert code == 1
+    assert len(started) <= 6
+
+
+def test_gauges_of_a_dead_worker_are_forgotten(stage: Any, tmp_path: Path) -> None:
+    gone, kept = (tmp_path / "metrics" / f"gauge_livesum_{pid}.db" for pid in (2, 9))
+    for file in (gone, kept):
+        file.touch()
+    stage([None, -9])
+    assert not gone.exists()
+    assert kept.exists()
+
+
+def test_workers_get_the_port_and_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.socket
+) -> None:
+    made: dict[str, Any] = {}
+
+    def popen(command: list[str], **options: Any) -> Process:
+        made.update(options, command=command)
+        return Process(None)
+
+    monkeypatch.setattr("app.supervisor.subprocess.Popen", popen)
+    Supervisor(Settings(), listener, ["--max-items", "3"], tmp_path)._spawn(4)
+    assert made["command"][:5] == [sys.executable, "-m", "app", "--max-items", "3"]
+    assert listener.fileno() in made["pass_fds"]
+    assert made["env"][supervisor.MULTIPROCESS_VARIABLE] == str(tmp_path / "metrics")
