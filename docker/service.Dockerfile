@@ -19,8 +19,9 @@ COPY pyproject.toml LICENSE /build/
 COPY app /build/app
 COPY docker/image/slim.py docker/image/sbom.py /build/image/
 RUN cd /build && : > README.md && \
+    /tools/bin/python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheel . && \
     /tools/bin/python -m pip --python /opt/electra/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-index --no-deps --no-build-isolation . && \
+        --no-index --no-deps /wheel/*.whl && \
     /opt/electra/bin/python image/slim.py /opt/electra
 
 FROM ${BASE_IMAGE}

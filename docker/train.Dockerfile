@@ -13,14 +13,16 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,ta
     python3 -m venv /tools && python3 -m venv --without-pip /opt/electra && cd /build && \
     /tools/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r build.lock && \
     mkdir app training && : > README.md && \
+    /tools/bin/python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /empty . && \
     /tools/bin/python -m pip --python /opt/electra/bin/python install --no-cache-dir --disable-pip-version-check \
-        --only-binary :all: --no-binary electra-platform,rouge-score --no-build-isolation ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-        --constraint requirements-dev.lock '.[train]'
+        --only-binary :all: --no-binary rouge-score ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+        --constraint requirements-dev.lock "$(echo /empty/*.whl)[train]"
 COPY app /build/app
 COPY training /build/training
 RUN cd /build && \
+    /tools/bin/python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheel . && \
     /tools/bin/python -m pip --python /opt/electra/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-index --no-deps --no-build-isolation --force-reinstall .
+        --no-index --no-deps --force-reinstall /wheel/*.whl
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

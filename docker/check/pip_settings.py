@@ -1,8 +1,9 @@
 """Carry this machine's pip settings into a build: pip_settings.py FOLDER.
 
-Reads `pip config list` and the PIP_* variables, and writes FOLDER/pip.conf for a build secret. Folders of packages on
-this machine's disk cannot be seen from a build, so they are served on the loopback address for as long as this process
-runs; it prints `ready` when pip.conf is written, and ends when its standard input does. Nothing is stored anywhere else.
+Reads `pip config list` and the PIP_* variables, and writes FOLDER/pip.conf for a build secret. Folders
+of packages on this machine's disk cannot be seen from a build, so they are served on the loopback
+address for as long as this process runs; it prints `ready` when pip.conf is written, and ends when its
+standard input does. Nothing is stored anywhere else.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def debian_components(status: Path = DPKG_STATUS) -> list[dict[str, object]]:
         return []
     components: list[dict[str, object]] = []
     for paragraph in status.read_text(encoding="utf-8", errors="replace").split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
+        lines = [line for line in paragraph.splitlines() if ": " in line and line[0] != " "]
+        fields = dict(line.split(": ", 1) for line in lines)
         if not fields.get("Status", "").endswith(" installed"):
             continue
         name, version = fields["Package"], fields["Version"]

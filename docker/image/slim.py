@@ -1,7 +1,7 @@
 """Remove from an environment what a service never runs: tests, headers, stubs and tools of its libraries.
 
-Usage: python slim.py PREFIX. A library that goes as a whole loses its metadata too, so that the bill of materials
-names what is there.
+Usage: python slim.py PREFIX. A library that goes as a whole loses its metadata too, so that the bill of
+materials names what is there.
 """
 
 import compileall
@@ -31,7 +31,8 @@ def slim(prefix: Path) -> int:
     freed = 0
     for site in prefix.glob("lib/python3*/site-packages"):
         doomed = [path for pattern in UNUSED for path in site.glob(pattern)]
-        doomed += [path for suffix in ("*.pyi", "*.pyx", "*.pxd", "*.c", "*.h") for path in site.rglob(suffix)]
+        suffixes = ("*.pyi", "*.pyx", "*.pxd", "*.c", "*.h")
+        doomed += [path for suffix in suffixes for path in site.rglob(suffix)]
         for path in doomed:
             if path.is_dir():
                 freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -18,7 +18,7 @@ from training.errors import UserError
 
 def cell(rate: float, p50: float = 0.01, wrong: int = 0, **fields: float) -> Cell:
     known = {"busy": 0.9, "engine_rate": rate / 0.9, "padding": 1.05} | fields
-    return Cell(rate, p50, 2 * p50, 100, wrong, "bad" if wrong else "", 0.02, **known)  # type: ignore[arg-type]
+    return Cell(rate, p50, 2 * p50, 100, wrong, "bad" if wrong else "", 7.5, 0.02, **known)  # type: ignore[arg-type]
 
 
 def results(*, amx: bool = False) -> Results:
@@ -106,8 +106,19 @@ def test_the_table_shows_every_server_and_marks_what_was_disturbed() -> None:
     assert "| this service | 135 | 2.00 | 10 / 20 | 60 |" in text
     assert "~45" in text
     assert "| broken | not measured: broken: ended with 1" in text
+    assert "was not quiet" not in text
     assert "liar, first wrong answer: `bad`" in text
     assert "without AMX" in text
+
+
+def test_a_report_from_a_noisy_machine_says_so_first() -> None:
+    state = results()
+    for row in [*state.variants, *state.peers]:
+        row.cells = {
+            load: [Cell(**{**each.__dict__, "quiet": False, "others": 0.8}) for each in cells]
+            for load, cells in row.cells.items()
+        }
+    assert "16 of 16 runs were disturbed, others used 80 % of the CPUs" in render(state)
 
 
 def test_only_the_place_between_the_markers_changes(tmp_path: Path) -> None:

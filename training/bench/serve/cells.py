@@ -45,6 +45,8 @@ class Cell:
         rate: texts of the load's mean length answered per second.
         p50, p99: seconds from sending to the answer.
         checked, wrong, example: of the answers.
+        cpu_ms: CPU milliseconds of the whole server for a text of mean length, warm-up included. It moves
+            less than the rate when others use the machine.
         driver: CPU seconds of the driver per second; 1 is a whole core.
         busy: share of the time in which the engine ran a batch; nan for peers.
         engine_rate: texts per second of engine time, that is inside batches only; nan for peers.
@@ -58,6 +60,7 @@ class Cell:
     checked: int
     wrong: int
     example: str
+    cpu_ms: float
     driver: float
     busy: float
     engine_rate: float
@@ -82,14 +85,16 @@ def measure(
     requests = [http_request(subject.path, subject.body(texts)) for texts in load.texts]
 
     def run() -> Cell:
-        before, cpu, begun = _metrics(subject, server), time.process_time(), time.perf_counter()
+        before, served = _metrics(subject, server), server.cpu_seconds()
+        cpu, begun = time.process_time(), time.perf_counter()
         samples = asyncio.run(
             closed_loop(server.port, requests, clients=load.clients, seconds=warm_up + seconds)
         )
         wall = time.perf_counter() - begun
         driver = (time.process_time() - cpu) / wall
+        used = server.cpu_seconds() - served
         after = _metrics(subject, server)
-        return summarise(subject, load, samples, expected, warm_up, driver, wall, before, after)
+        return summarise(subject, load, samples, expected, warm_up, used, driver, wall, before, after)
 
     guarded: Guarded[Cell] = guard.run(run, server.cpu_seconds)
     cell = guarded.value
@@ -103,12 +108,13 @@ def summarise(
     samples: Sequence[Sample],
     expected: Sequence[Sequence[Reference]],
     warm_up: float,
+    used: float,
     driver: float,
     wall: float,
     before: dict[str, float],
     after: dict[str, float],
 ) -> Cell:
-    """The cell of a run; ``before`` and ``after`` are the server's metrics around it."""
+    """The cell of a run; ``used``: the server's CPU seconds; ``before``, ``after``: its metrics."""
 
     def grown(name: str) -> float:
         return after[name] - before.get(name, 0.0) if name in after else math.nan
@@ -116,6 +122,7 @@ def summarise(
     begun = min((sample.started for sample in samples), default=0.0)
     late = [sample.seconds for sample in samples if sample.started >= begun + warm_up]
     verdict = check(samples, expected, subject)
+    texts = sum(load.tokens[s.index] for s in samples if s.answer.status == 200) / load.unit_tokens
     engine_seconds = grown("electra_batch_seconds_sum")
     batches = grown("electra_batch_padding_ratio_count")
     return Cell(
@@ -125,6 +132,7 @@ def summarise(
         checked=verdict.checked,
         wrong=verdict.wrong,
         example=verdict.example,
+        cpu_ms=1000 * used / texts if texts else math.nan,
         driver=driver,
         busy=engine_seconds / wall,
         engine_rate=grown("electra_batch_tokens_sum") / load.unit_tokens / engine_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,10 +26,12 @@ class Ceiling:
     Attributes:
         by_batch: texts per second of the short length, by texts in a batch.
         alone_seconds: median time of one short text.
+        cpu_ms: CPU milliseconds of one short text in the best batch.
     """
 
     by_batch: dict[int, float]
     alone_seconds: float
+    cpu_ms: float = math.nan
 
     @property
     def best(self) -> float:
@@ -43,13 +46,15 @@ def open_engine(bundle: Bundle, backend: Backend, precision: Precision | None) -
 def raw_ceiling(session: Session, rows: Sequence[TokenSequence], seconds: float) -> Ceiling:
     """Median speed on batches of ``rows``, all of one length; ``seconds`` for all sizes together."""
     by_batch: dict[int, float] = {}
+    cpu: dict[int, float] = {}
     alone = 0.0
     for size in BATCHES:
         batch = [rows[index % len(rows)] for index in range(size)]
-        taken = _median_seconds(lambda batch=batch: session.run(batch), seconds / len(BATCHES))
+        taken, used = _median_seconds(lambda batch=batch: session.run(batch), seconds / len(BATCHES))
         by_batch[size] = size / taken
+        cpu[size] = 1000 * used / size
         alone = taken if size == 1 else alone
-    return Ceiling(by_batch, alone)
+    return Ceiling(by_batch, alone, cpu[max(by_batch, key=lambda size: by_batch[size])])
 
 
 def offline_plans(session: Session, rows: Sequence[TokenSequence], repeats: int) -> dict[int, float]:
@@ -69,12 +74,13 @@ def offline_plans(session: Session, rows: Sequence[TokenSequence], repeats: int)
     return rates
 
 
-def _median_seconds(run: Callable[[], object], seconds: float) -> float:
+def _median_seconds(run: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """Median seconds of a run, and the mean CPU seconds of all threads in it."""
     run()
     times: list[float] = []
-    end = time.perf_counter() + seconds
+    end, cpu = time.perf_counter() + seconds, time.process_time()
     while len(times) < _LEAST_RUNS or time.perf_counter() < end:
         begun = time.perf_counter()
         run()
         times.append(time.perf_counter() - begun)
-    return statistics.median(times)
+    return statistics.median(times), (time.process_time() - cpu) / len(times)

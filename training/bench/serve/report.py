@@ -55,19 +55,21 @@ def _machine(results: Results) -> str:
 def _table(results: Results) -> str:
     lines = [
         "| server | 64 tokens, texts/s | ratio | p50 / p99 ms | mix 16..384, texts/s | ratio | p50 / p99 ms "
-        "| one client, p50 ms | 32 texts a request, texts/s | peak memory MB | wrong answers |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| one client, p50 ms | 32 texts a request, texts/s | CPU ms a text of 64 tokens | of the mix "
+        "| peak memory MB | wrong answers |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     best = {load: results.best_peer(load) for load in ("short", "mix")}
     for row in [*results.variants, *results.peers]:
         if row.failed:
-            lines.append(f"| {row.name} | not measured: {row.failed} | | | | | | | | | |")
+            lines.append(f"| {row.name} | not measured: {row.failed} | | | | | | | | | | | |")
             continue
         cells = []
         for load in ("short", "mix"):
             ratio = _over(row, load, best[load])
             cells += [_rate(row, load), ratio, f"{_ms(row, load, 'p50')} / {_ms(row, load, 'p99')}"]
         cells += [_ms(row, "alone", "p50", digits=1), _rate(row, "lists")]
+        cells += [_number(row.of(load, "cpu_ms"), "{:.1f}") for load in ("short", "mix")]
         cells.append(_number(median([float(peak) for peak in row.peak_bytes]) / MEGABYTE, "{:.0f}"))
         checked = sum(cell.checked for cell in row.all_cells())
         cells.append(f"{sum(cell.wrong for cell in row.all_cells())} of {checked}")
@@ -75,13 +77,25 @@ def _table(results: Results) -> str:
     for variant in results.variants:
         cells = [_number(variant.ceiling(), "{:.0f}"), "", "", _number(variant.plan(), "{:.0f}"), "", ""]
         alone = median([ceiling.alone_seconds for ceiling in variant.ceilings]) / MILLISECOND
-        cells += [_number(alone, "{:.1f}"), _number(variant.ceiling(), "{:.0f}"), "", ""]
+        cells += [_number(alone, "{:.1f}"), _number(variant.ceiling(), "{:.0f}")]
+        cells += [_number(median([ceiling.cpu_ms for ceiling in variant.ceilings]), "{:.1f}"), "", "", ""]
         lines.append(f"| *{variant.label} alone, no service* | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n\nRatios are to the best peer of that column, taken within each round."
 
 
 def _goals(results: Results) -> str:
-    lines = ["| goal | target | measured | |", "| --- | --- | --- | --- |"]
+    lines: list[str] = []
+    cells = [cell for row in [*results.variants, *results.peers] for cell in row.all_cells()]
+    noisy = sum(not cell.quiet for cell in cells)
+    if noisy * 2 >= max(1, len(cells)):
+        others = 100 * median([cell.others for cell in cells])
+        lines += [
+            f"**This machine was not quiet: {noisy} of {len(cells)} runs were disturbed, others used "
+            f"{others:.0f} % of the CPUs in the median. Figures of speed and time below judge nothing; run "
+            "it again.**",
+            "",
+        ]
+    lines += ["| goal | target | measured | |", "| --- | --- | --- | --- |"]
     for goal in goals(results):
         state = f"**{goal.state}**" if goal.state == "missed" else goal.state
         lines.append(f"| {goal.name} | {goal.target} | {goal.measured} | {state} |")
