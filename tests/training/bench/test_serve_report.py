@@ -37,6 +37,7 @@ def results(*, amx: bool = False) -> Results:
         # The second round ran on a machine twice as fast: ratios within a round do not notice.
         ceilings=[Ceiling({1: 80.0, 8: 100.0}, 0.0110), Ceiling({1: 160.0, 8: 200.0}, 0.0230)],
         plans=[{512: 50.0, 1024: 45.0}, {512: 100.0, 1024: 90.0}],
+        engine_quiet=[True, True],
     )
     slow = Row("slow", cells={"short": [cell(45), cell(90)], "mix": [cell(30), cell(60)]})
     liar = Row("liar", cells={"short": [cell(900, wrong=3)] * 2, "mix": [cell(10)] * 2})
@@ -89,6 +90,20 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert states["process start to ready, s"] == "not tried"
     assert states["onnxruntime fp32: times the best peer on the mix"] == "not tried"
     assert states["overload at 3 times the peak"] == "not tried"
+
+
+def test_only_quiet_rounds_judge() -> None:
+    state = results()
+    name = "onnxruntime fp32: the mix, served / best offline plan"
+    state.variants[0].cells["mix"][0] = cell(5, quiet=False)
+    assert found(state)[name] == ("0.80", "missed")
+    state.variants[0].engine_quiet[1] = False
+    assert found(state)[name][1] == "disturbed"
+    assert found(state)["onnxruntime fp32: times the best peer on the mix"] == ("1.33", "missed")
+    state.peers[0].cells["mix"][1] = cell(60, quiet=False)
+    assert found(state)["onnxruntime fp32: times the best peer on the mix"][1] == "disturbed"
+    state.overload_quiet = False
+    assert found(state)["overload: goodput / peak"] == ("0.98", "disturbed")
 
 
 def test_overload_has_its_goals() -> None:

@@ -160,12 +160,19 @@ def bench(options: argparse.Namespace) -> Results:
     if options.overload_seconds > 0:
         _tell("overload")
         seconds = 6.0 if options.quick else options.overload_seconds
-        _overload(results, models_dir, material, work, seconds, 2.0 if options.quick else DEADLINE_SECONDS)
+        deadline = 2.0 if options.quick else DEADLINE_SECONDS
+        _overload(results, models_dir, material, work, guard, seconds, deadline)
     return results
 
 
 def _overload(
-    results: Results, models_dir: Path, material: Material, work: Path, seconds: float, deadline: float
+    results: Results,
+    models_dir: Path,
+    material: Material,
+    work: Path,
+    guard: NoiseGuard,
+    seconds: float,
+    deadline: float,
 ) -> None:
     subject = our_service(models_dir, name="overload", request_timeout_s=deadline)
     port = free_port()
@@ -173,7 +180,11 @@ def _overload(
     with running(
         "overload", subject.command(port), subject.environment, port, subject.ready_path, work
     ) as server:
-        results.overload = measure_overload(subject, server, mix, seconds=seconds, deadline=deadline)
+        guarded = guard.run(
+            lambda: measure_overload(subject, server, mix, seconds=seconds, deadline=deadline),
+            server.cpu_seconds,
+        )
+        results.overload, results.overload_quiet = guarded.value, guarded.quiet
         if math.isnan(results.overload.goodput):
             raise UserError(f"overload: no request was answered; see {server.log}")
 

@@ -1,4 +1,7 @@
-"""The goals of the serving engine, each with what was measured: met, missed, or not to be tried here."""
+"""The goals of the serving engine, each with what was measured: met, missed, disturbed, or not tried here.
+
+"Disturbed" judges nothing: others used the machine whenever this was measured.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,14 @@ class Goal:
     state: str
 
 
-def _goal(name: str, value: float, target: float, *, least: bool, shown: str = "{:.2f}") -> Goal:
+def _goal(
+    name: str, value: float, target: float, *, least: bool, shown: str = "{:.2f}", quiet: bool = True
+) -> Goal:
     if math.isnan(value):
         return Goal(name, _target(target, least, shown), "not measured", "not tried")
     met = value >= target if least else value <= target
-    return Goal(name, _target(target, least, shown), shown.format(value), "met" if met else "missed")
+    state = "disturbed" if not quiet else "met" if met else "missed"
+    return Goal(name, _target(target, least, shown), shown.format(value), state)
 
 
 def _target(target: float, least: bool, shown: str) -> str:
@@ -42,6 +48,7 @@ def goals(results: Results) -> list[Goal]:
                 variant.ratio("short", "ceiling"),
                 0.75 if variant.precision == "bf16" else 0.85,
                 least=True,
+                quiet=bool(variant.quiet_rounds("short")),
             )
         )
         lines.append(
@@ -50,6 +57,7 @@ def goals(results: Results) -> list[Goal]:
                 variant.ratio("lists", "ceiling"),
                 0.95,
                 least=True,
+                quiet=bool(variant.quiet_rounds("lists")),
             )
         )
     for variant in results.variants:
@@ -59,6 +67,7 @@ def goals(results: Results) -> list[Goal]:
                 variant.ratio("mix", "plan"),
                 0.85,
                 least=True,
+                quiet=bool(variant.quiet_rounds("mix")),
             )
         )
     for variant in results.variants:
@@ -68,6 +77,7 @@ def goals(results: Results) -> list[Goal]:
                 variant.alone_extra_ms(),
                 1.5,
                 least=False,
+                quiet=bool(variant.quiet_rounds("alone")),
             )
         )
     lines += _against_peers(results)
@@ -105,7 +115,15 @@ def _against_peers(results: Results) -> list[Goal]:
                     reason += f" ({variant.label}: {results.times_best_peer(variant, load):.2f})"
                 lines.append(Goal(name, _target(target, True, "{:.2f}"), reason, "not tried"))
                 continue
-            lines.append(_goal(name, results.times_best_peer(variant, load), target, least=True))
+            lines.append(
+                _goal(
+                    name,
+                    results.times_best_peer(variant, load),
+                    target,
+                    least=True,
+                    quiet=results.quiet_beside_best(variant, load),
+                )
+            )
     return lines
 
 
@@ -113,8 +131,9 @@ def _under_overload(results: Results) -> list[Goal]:
     over = results.overload
     if over is None:
         return [Goal("overload at 3 times the peak", "", "not measured", "not tried")]
+    quiet = results.overload_quiet
     return [
-        _goal("overload: goodput / peak", over.goodput / over.peak, 0.95, least=True),
+        _goal("overload: goodput / peak", over.goodput / over.peak, 0.95, least=True, quiet=quiet),
         _goal(
             "overload: answers that are neither 200 nor 429",
             float(over.other),
@@ -125,6 +144,12 @@ def _under_overload(results: Results) -> list[Goal]:
         _goal(
             "overload: Retry-After right within a factor of two, share", over.retry_right, 0.95, least=True
         ),
-        _goal("overload: p99 of accepted / their deadline", over.p99 / over.deadline, 1.0, least=False),
+        _goal(
+            "overload: p99 of accepted / their deadline",
+            over.p99 / over.deadline,
+            1.0,
+            least=False,
+            quiet=quiet,
+        ),
         _goal("overload: growth of resident memory", over.growth, 0.05, least=False, shown="{:.3f}"),
     ]

@@ -52,6 +52,8 @@ class Variant(Row):
     precision: str = ""
     ceilings: list[Ceiling] = field(default_factory=list)
     plans: list[dict[int, float]] = field(default_factory=list)
+    # One for each round: whether nothing disturbed the backend alone.
+    engine_quiet: list[bool] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -88,8 +90,13 @@ class Variant(Row):
 
     def _by_round(self, load: str, figure: Callable[[int, Cell], float]) -> float:
         cells = self.cells.get(load, [])
-        rounds = min(len(cells), len(self.ceilings), len(self.plans))
-        return median([figure(round_, cells[round_]) for round_ in range(rounds)])
+        rounds = self.quiet_rounds(load) or range(min(len(cells), len(self.ceilings), len(self.plans)))
+        return median([figure(round_, cells[round_]) for round_ in rounds])
+
+    def quiet_rounds(self, load: str) -> list[int]:
+        """Rounds in which neither the served nor the bare run was disturbed: only they compare."""
+        pairs = zip(self.cells.get(load, []), self.engine_quiet, strict=False)
+        return [round_ for round_, (cell, quiet) in enumerate(pairs) if cell.quiet and quiet]
 
 
 @dataclass
@@ -108,6 +115,7 @@ class Results:
     peak_bytes: float = math.nan
     ready_seconds: float = math.nan
     overload: Overload | None = None
+    overload_quiet: bool = True
     discarded: int = 0
 
     def variant(self, backend: str, precision: str) -> Variant | None:
@@ -130,8 +138,15 @@ class Results:
         best = self.best_peer(load)
         if best is None:
             return math.nan
-        pairs = zip(variant.cells.get(load, []), best.cells.get(load, []), strict=False)
-        return median([ours.rate / theirs.rate for ours, theirs in pairs if theirs.rate])
+        pairs = list(zip(variant.cells.get(load, []), best.cells.get(load, []), strict=False))
+        sound = [pair for pair in pairs if pair[0].quiet and pair[1].quiet]
+        return median([ours.rate / theirs.rate for ours, theirs in sound or pairs if theirs.rate])
+
+    def quiet_beside_best(self, variant: Variant, load: str) -> bool:
+        """Whether any round compares the two undisturbed."""
+        best = self.best_peer(load)
+        pairs = zip(variant.cells.get(load, []), best.cells.get(load, []) if best else [], strict=False)
+        return any(ours.quiet and theirs.quiet for ours, theirs in pairs)
 
 
 def _wrong(row: Row, load: str) -> int:

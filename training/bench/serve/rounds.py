@@ -151,6 +151,7 @@ def _engine_alone(
     finally:
         session.close()
     row.ceilings.append(ceiling.value)
+    row.engine_quiet.append(ceiling.quiet and plans.quiet)
     # In texts of the whole mix's mean length, as the served rate is.
     row.plans.append({budget: rate * scale for budget, rate in plans.value.items()})
 
