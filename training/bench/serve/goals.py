@@ -83,7 +83,14 @@ def goals(results: Results) -> list[Goal]:
     lines += _against_peers(results)
     for variant in results.variants:
         lines.append(
-            _goal(f"{variant.label}: padding ratio on the mix", variant.padding(), 1.10, least=False)
+            _goal(
+                f"{variant.label}: padding ratio on the mix",
+                variant.padding(),
+                1.10,
+                least=False,
+                # Rows that wait too long on a busy machine are served in their turn, whatever the padding.
+                quiet=any(cell.quiet for cell in variant.cells.get("mix", [])),
+            )
         )
     lines.append(
         _goal(
@@ -140,9 +147,14 @@ def _under_overload(results: Results) -> list[Goal]:
             0,
             least=False,
             shown="{:.0f}",
+            quiet=quiet,
         ),
         _goal(
-            "overload: Retry-After right within a factor of two, share", over.retry_right, 0.95, least=True
+            "overload: Retry-After right within a factor of two, share",
+            over.retry_right,
+            0.95,
+            least=True,
+            quiet=quiet,
         ),
         _goal(
             "overload: p99 of accepted / their deadline",

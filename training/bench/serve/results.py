@@ -82,7 +82,9 @@ class Variant(Row):
         )
 
     def padding(self) -> float:
-        return self.of("mix", "padding")
+        """Median over the quiet rounds, over all when none was."""
+        cells = self.cells.get("mix", [])
+        return median([cell.padding for cell in ([c for c in cells if c.quiet] or cells)])
 
     def inside(self, load: str) -> float:
         """Speed inside batches over what the backend alone does."""
