@@ -35,7 +35,7 @@ export function createThreshold(panel, onChange) {
   }
 
   function show() {
-    if (!NAMES.includes(field.value) && !(Number(field.value) >= 0 && Number(field.value) <= 1)) field.value = "balanced";
+    if (!NAMES.includes(field.value) && !(Number(field.value) >= 0 && Number(field.value) <= 1)) field.value = "precise";
     const number = value();
     slider.value = String(Math.min(number, HIGHEST));
     shown.textContent = number.toFixed(2);
