@@ -20,6 +20,8 @@ UNUSED = [
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/datasets",
+    # The library for programs in C; Python's module holds the same code.
+    "onnxruntime/capi/libonnxruntime.so.*",
     # Transfers from the Hugging Face hub: the service loads files alone.
     "hf_xet",
     "hf_xet-*.dist-info",
