@@ -14,7 +14,7 @@ from app.bundle import MANIFEST_NAME
 from training.errors import UserError
 from training.pretrain.hardware import hardware_name
 from training.recipe import Recipe, TokenizerConfig, read_recipe
-from training.stages import StageLog, digest_of, files_digest
+from training.stages import StageLog, digest_of
 from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
 
 EXAMPLES = """examples:
@@ -108,20 +108,22 @@ def run_recipe(
         return result
 
     try:
-        pretrained = _pretrained(recipe, output, stage, progress)
+        pretrained = _pretrained(recipe, output, stages, stage, progress)
         for bundle in only or list(recipe.bundles):
-            published[bundle] = _bundle(recipe, recipe_path, bundle, output, pretrained, stage, progress)
+            published[bundle] = _bundle(
+                recipe, recipe_path, bundle, output, pretrained, stages, stage, progress
+            )
     except _Done:
         print(f"stopped after {until}, as asked")
     return published
 
 
-def _pretrained(recipe: Recipe, output: Path, stage: Any, progress: bool) -> Path:
+def _pretrained(recipe: Recipe, output: Path, stages: StageLog, stage: Any, progress: bool) -> Path:
     from training.corpus import build
     from training.pretrain.loop import pretrain
 
     tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
-    sources = files_digest([source.path for source in recipe.corpus.sources if source.path])
+    sources = stages.files_digest([source.path for source in recipe.corpus.sources if source.path])
     stage(
         "tokenizer",
         [recipe.tokenizer, recipe.corpus, sources],
@@ -166,14 +168,21 @@ def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str
 
 
 def _bundle(
-    recipe: Recipe, recipe_path: Path, bundle: str, output: Path, pretrained: Path, stage: Any, progress: bool
+    recipe: Recipe,
+    recipe_path: Path,
+    bundle: str,
+    output: Path,
+    pretrained: Path,
+    stages: StageLog,
+    stage: Any,
+    progress: bool,
 ) -> Path:
     from training.evaluate import evaluate
     from training.export import export
     from training.finetune.finetune import finetune
 
     record = json.loads((pretrained / "pretrain.json").read_text(encoding="utf-8"))
-    origin = [digest_of(record), files_digest([str(pretrained)])]
+    origin = [digest_of(record), stages.files_digest([str(pretrained)])]
     known: dict[str, Any] = {
         "recipe": recipe_path.as_posix(),
         "corpus_digest": record["corpus_digest"],
@@ -183,14 +192,14 @@ def _bundle(
     if recipe.bundles[bundle].finetune is not None:
         tuned = output / "finetune" / bundle
         config = recipe.finetune_config(bundle, pretrained / "discriminator")
-        data = files_digest([*config.train, *config.dev, *config.test, *config.unlabelled])
+        data = stages.files_digest([*config.train, *config.dev, *config.test, *config.unlabelled])
         stage(
             f"finetune-{bundle}",
             [config, data, origin],
             [tuned / "finetune.json"],
             lambda: _summary(finetune(config, tuned)),
         )
-        origin = [*origin, files_digest([str(tuned / "model.safetensors")])]
+        origin = [*origin, stages.files_digest([str(tuned / "model.safetensors")])]
         known |= {"checkpoint": str(tuned)}
         if config.task == "error_detection":
             known |= {"generator": str(pretrained / "generator")}
@@ -213,7 +222,7 @@ def _bundle(
         from training.finetune.scorer import figures_text, train_scorer
 
         fitted = recipe.scorer_config(bundle, Path(place))
-        data = files_digest([*fitted.train, *fitted.dev])
+        data = stages.files_digest([*fitted.train, *fitted.dev])
         stage(
             f"scorer-{bundle}",
             [fitted, data, origin],

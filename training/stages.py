@@ -20,6 +20,32 @@ class StageLog:
         self._directory = directory
         self._report = report
 
+    def files_digest(self, paths: list[str]) -> list[tuple[str, str]]:
+        """Name and SHA-256 of files (folders: of every file in them), to notice changed inputs.
+
+        A copy with new times is no change. A file whose size and time are as they were is not read again.
+        """
+        path = self._directory / "digests.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        found, before = [], dict(known)
+        for text in paths:
+            given = Path(text).expanduser()
+            for file in sorted(given.rglob("*")) if given.is_dir() else [given]:
+                if file.is_file():
+                    state = file.stat()
+                    key = f"{file.absolute()} {state.st_size} {state.st_mtime_ns}"
+                    if key not in known:
+                        with file.open("rb") as stream:
+                            known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                    found.append((str(file), known[key]))
+        if known != before:
+            with atomic_file(path, "w", encoding="utf-8") as stream:
+                json.dump(known, stream, ensure_ascii=False, indent=1)
+        return found
+
     def run(self, name: str, inputs: Any, outputs: list[Path], work: Callable[[], Any]) -> Any:
         """Do ``work`` unless it was done with the same ``inputs`` and its ``outputs`` are still there.
 
@@ -62,17 +88,3 @@ def digest_of(value: Any) -> str:
 
     text = json.dumps(value, default=plain, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def files_digest(paths: list[str]) -> list[tuple[str, int, int]]:
-    """Name, size and modification time of files (folders: of every file in them), to notice
-    changed inputs.
-    """
-    found = []
-    for text in paths:
-        path = Path(text).expanduser()
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                state = file.stat()
-                found.append((str(file), state.st_size, state.st_mtime_ns))
-    return found

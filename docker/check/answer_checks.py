@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stack import ROOT, Failed, Stack, ask, expect, free_port
+from stack import ROOT, CheckError, Stack, ask, expect, free_port
 
 TEXTS = [
     "今天天气很好，我们去公园吧。",
@@ -17,7 +17,10 @@ TEXTS = [
     "The hotel was clean and the staff were friendly. 早餐一般。",
     "iPhone 的 battery 不太行 👎",
 ]
-ARTICLE = "上海今天举行了新闻发布会。记者说经济增长很快。The weather was good. 很多人去了公园，孩子们很高兴。明天还会下雨吗？"
+ARTICLE = (
+    "上海今天举行了新闻发布会。记者说经济增长很快。The weather was good. "
+    "很多人去了公园，孩子们很高兴。明天还会下雨吗？"
+)
 REQUESTS = {
     "/classify": {"input": TEXTS},
     "/detect-replaced": {"input": [*TEXTS, ARTICLE], "suggestions": 3},
@@ -26,7 +29,7 @@ REQUESTS = {
 
 
 def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
-    """Where two JSON values differ; numbers may by what one processor rounds otherwise than itself in batches."""
+    """Where two JSON values differ; numbers may by a little, for batches of another shape round otherwise."""
     if isinstance(ours, float) and isinstance(theirs, float):
         return (
             []
@@ -98,4 +101,4 @@ def _wait_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             pass
         time.sleep(0.2)
-    raise Failed(f"the bare process does not start: {log.read_text(encoding='utf-8')[-300:]}")
+    raise CheckError(f"the bare process does not start: {log.read_text(encoding='utf-8')[-300:]}")

@@ -1,7 +1,8 @@
 """Clients that run beside the service, in its network namespace: crowd.py SECONDS.
 
-There a refused connection is the service's own word; through a published port Docker's proxy accepts first and asks the
-container afterwards. Prints one JSON line: answers by status, requests lost, connections refused.
+There a refused connection is the service's own word; through a published port Docker's proxy
+accepts first and asks the container afterwards. Prints one JSON line: answers by status, connections
+refused, errors.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from stack import ROOT, Failed, Stack, docker, eventually, expect
+from stack import ROOT, CheckError, Stack, docker, eventually, expect
 
 _STOP_AFTER_S = 4.0
 _FLOODERS = 48
@@ -23,8 +23,9 @@ def stop_under_load(stack: Stack) -> str:
     container = stack.container
     crowd = subprocess.Popen(
         [
-            os.environ["DOCKER"], "run", "--rm", "--network", f"container:{container}", "--entrypoint", "python",
-            "-v", f"{ROOT}/docker/check/crowd.py:/crowd/crowd.py:ro", "-v", f"{ROOT}/tests/load.py:/crowd/load.py:ro",
+            os.environ["DOCKER"], "run", "--rm", "--network", f"container:{container}",
+            "--entrypoint", "python", "-v", f"{ROOT}/docker/check/crowd.py:/crowd/crowd.py:ro",
+            "-v", f"{ROOT}/tests/load.py:/crowd/load.py:ro",
             os.environ["SERVICE_IMAGE"], "/crowd/crowd.py", "60",
         ],
         stdout=subprocess.PIPE,
@@ -48,7 +49,7 @@ def stop_under_load(stack: Stack) -> str:
     expect(statuses.get("200", 0) > 0, f"nothing was answered: {seen}")
     expect(set(statuses) == {"200"}, f"requests were lost: {seen}")
     expect(seen["refused"] > 0, "the service ended after its clients; nothing was tried")
-    return f"{statuses['200']} requests of 12 clients all answered with 200, stopped in {seconds:.1f} s with code 0"
+    return f"{statuses['200']} requests of 12 clients all got 200, stopped in {seconds:.1f} s with code 0"
 
 
 def kill(stack: Stack) -> str:
@@ -102,7 +103,8 @@ def flood(stack: Stack) -> str:
     expect(total["Retry-After"] == total["429"], "a 429 has no Retry-After")
     expect(set(total) <= {"200", "429", "504", "Retry-After"}, f"other answers: {shown}")
     expect(stack.ask("POST", "/classify", {"input": "好"}).status == 200, "no answer after the flood")
-    return f"{shown}; memory at most {peak / 1e6:.0f} of {about['HostConfig']['Memory'] / 1e6:.0f} MB, no OOM, no restart"
+    limit = about["HostConfig"]["Memory"]
+    return f"{shown}; memory at most {peak / 1e6:.0f} of {limit / 1e6:.0f} MB, no OOM kill, no restart"
 
 
 def _peak_bytes(stack: Stack) -> int:
@@ -142,8 +144,8 @@ def damaged(stack: Stack) -> str:
     shutil.rmtree(models / name / version)
     try:
         stack.up(MODELS=str(models))
-    except Failed as failure:
+    except CheckError as failure:
         expect("no model can be served" in str(failure), str(failure))
     else:
-        raise Failed("it starts with nothing but a damaged bundle")
+        raise CheckError("it starts with nothing but a damaged bundle")
     return f"{name} {newer} refused ({reason[:110]}), {name} {version} stays; alone it is no start"

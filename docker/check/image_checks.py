@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from stack import Failed, Stack, docker, expect
+from stack import CheckError, Stack, docker, expect
 
 GOAL_MB = 300
 _SEARCH = """
@@ -13,7 +13,8 @@ import importlib.util, json, os, shutil, sys
 print(json.dumps({
     "modules": [name for name in ("pip", "setuptools", "torch", "transformers", "training")
                 if importlib.util.find_spec(name)],
-    "programs": [name for name in ("gcc", "cc", "g++", "make", "pip", "pip3", "git", "curl", "wget") if shutil.which(name)],
+    "programs": [name for name in ("gcc", "cc", "g++", "make", "pip", "pip3", "git", "curl", "wget")
+                 if shutil.which(name)],
     "uid": os.getuid(),
     "writable": [path for path in ("/", "/opt/electra", "/models", "/etc") if os.access(path, os.W_OK)],
     "python": sys.version.split()[0],
@@ -47,7 +48,7 @@ def image(stack: Stack) -> str:
 
 
 def up(stack: Stack) -> str:
-    """`up` and healthy, with the limits, the restart policy and the read-only root that compose.yaml gives."""
+    """`up` and healthy, with the limits, restart policy and read-only root that compose.yaml gives."""
     seconds = stack.up()
     about = stack.inspect()
     host = about["HostConfig"]
@@ -61,10 +62,10 @@ def up(stack: Stack) -> str:
     expect(models and not models[0]["RW"], "models/ is not mounted read-only")
     try:
         docker("exec", stack.container, "sh", "-c", "echo x > /opt/x")
-    except Failed:
+    except CheckError:
         pass
     else:
-        raise Failed("a file could be written to the root file system")
+        raise CheckError("a file could be written to the root file system")
     uid = docker("exec", stack.container, "sh", "-c", "grep ^Uid: /proc/1/status").split()[1]
     expect(uid != "0", "the process runs as root")
     expect(stack.ask("GET", "/readyz").status == 200, "/readyz through the published port")

@@ -11,11 +11,14 @@ from urllib.parse import quote
 
 from stack import ROOT, Stack, ask, docker, eventually, expect, free_port
 
-_RECIPE = "training/recipes/tiny.yaml --quiet --only sentiment --set models=models --set data=data/text --set labelled=data"
+_RECIPE = (
+    "training/recipes/tiny.yaml --quiet --only sentiment "
+    "--set models=models --set data=data/text --set labelled=data"
+)
 
 
 def train(stack: Stack) -> str:
-    """The train profile runs a recipe and publishes into models/; the running service takes the version over."""
+    """The train profile runs a recipe and publishes into models/; the running service takes it over."""
     models = stack.scratch / "published"
     shutil.rmtree(models, ignore_errors=True)
     shutil.copytree(stack.models, models)
@@ -30,18 +33,17 @@ def train(stack: Stack) -> str:
     began = time.monotonic()
     stack.compose("--profile", "train", "run", "--rm", "train", timeout=1800, RECIPE=_RECIPE)
     seconds = time.monotonic() - began
-    after = eventually("the new model is served", lambda: stack.served() if "sentiment" in stack.served() else None, 30)
+    first = eventually("the new model is served", lambda: stack.served().get("sentiment"), 30)
     expect(stack.inspect()["State"]["Pid"] == pid, "the service was restarted")
     reply = stack.ask("POST", "/classify", {"input": "这家店很好", "model": "sentiment"})
     expect(reply.status == 200, f"the new model answers {reply.status}")
     # The same again as a higher version: the service swaps.
-    stack.compose("--profile", "train", "run", "--rm", "train", timeout=1800, RECIPE=f"{_RECIPE} --set version=2")
+    second = f"{_RECIPE} --set version=2"
+    stack.compose("--profile", "train", "run", "--rm", "train", timeout=1800, RECIPE=second)
     eventually("version 2 takes over", lambda: stack.served().get("sentiment") == "2", 30)
     expect(stack.inspect()["State"]["Pid"] == pid, "the service was restarted")
     owner = (models / "sentiment" / "2" / "bundle.json").stat().st_uid
-    return (
-        f"published sentiment {after['sentiment']} in {seconds:.0f} s as uid {owner}, then 2; both served without a restart"
-    )
+    return f"sentiment {first} in {seconds:.0f} s as uid {owner}, then 2; both served without a restart"
 
 
 def monitoring(stack: Stack) -> str:

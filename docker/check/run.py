@@ -14,7 +14,7 @@ from answer_checks import same_answers
 from failure_checks import damaged, flood, kill, stop_under_load
 from image_checks import image, threads, up
 from profile_checks import monitoring, train
-from stack import Failed, Stack
+from stack import CheckError, Stack
 
 Check = Callable[[Stack], str]
 CHECKS: dict[str, Check] = {
@@ -61,7 +61,7 @@ def main() -> int:
         stack.down()
     if without:
         print(f"not tried, as asked: {', '.join(sorted(without))}")
-    print("not tried: the gpu profile and Grafana itself (no GPU, no registry); tests/docker checks their files")
+    print("not tried: the gpu profile and Grafana itself; tests/docker checks their files")
     print(f"{len(chosen) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
@@ -70,8 +70,9 @@ def _passes(name: str, stack: Stack) -> bool:
     began = time.monotonic()
     try:
         saw = CHECKS[name](stack)
-    except (Failed, OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
-        print(f"FAIL {name}: {type(problem).__name__ if not isinstance(problem, Failed) else 'saw'} {problem}", flush=True)
+    except (CheckError, OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
+        kind = "saw" if isinstance(problem, CheckError) else type(problem).__name__
+        print(f"FAIL {name}: {kind} {problem}", flush=True)
         return False
     print(f"ok   {name} ({time.monotonic() - began:.0f} s): {saw}", flush=True)
     return True

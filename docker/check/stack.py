@@ -20,7 +20,7 @@ SERVICE = "electra"
 T = TypeVar("T")
 
 
-class Failed(Exception):
+class CheckError(Exception):
     """A check saw something else than it should. The message is one line."""
 
 
@@ -35,7 +35,7 @@ def eventually(what: str, check: Callable[[], T | None], seconds: float) -> T:
     """The first truthy answer of ``check``.
 
     Raises:
-        Failed: there is none in time.
+        CheckError: there is none in time.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -43,21 +43,21 @@ def eventually(what: str, check: Callable[[], T | None], seconds: float) -> T:
         if found:
             return found
         if time.monotonic() > deadline:
-            raise Failed(f"{what}: not within {seconds:g} s")
+            raise CheckError(f"{what}: not within {seconds:g} s")
         time.sleep(0.2)
 
 
 def expect(condition: object, otherwise: str) -> None:
     """Fail with ``otherwise`` unless ``condition`` holds."""
     if not condition:
-        raise Failed(otherwise)
+        raise CheckError(otherwise)
 
 
 def run(*command: str, environment: Mapping[str, str] | None = None, timeout: float = 600) -> str:
     """Standard output of a command.
 
     Raises:
-        Failed: it ends with another code than 0; the message has the last line that it wrote.
+        CheckError: it ends with another code than 0; the message has the last line that it wrote.
     """
     done = subprocess.run(
         command,
@@ -70,7 +70,7 @@ def run(*command: str, environment: Mapping[str, str] | None = None, timeout: fl
     )
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no output"]
-        raise Failed(f"{' '.join(command[:6])} ...: {' | '.join(lines[-3:])[:600]}")
+        raise CheckError(f"{' '.join(command[:6])} ...: {' | '.join(lines[-3:])[:600]}")
     return done.stdout
 
 
@@ -163,7 +163,7 @@ class Stack:
             about = self.inspect()
             state = about["State"]
             if state["Status"] == "exited" or about["RestartCount"] >= 3:
-                raise Failed(f"the service exited with {state['ExitCode']}: {self.logs()[-500:]}")
+                raise CheckError(f"the service exited with {state['ExitCode']}: {self.logs()[-500:]}")
             return bool(state["Status"] == "running" and state["Health"]["Status"] == "healthy")
 
         eventually("healthy", healthy, seconds)
