@@ -42,6 +42,9 @@ class TokenizerConfig:
 class BundleRecipe:
     """One published bundle: a classifier that is fine-tuned first, or the encoder as pretraining left it."""
 
+    # Keys of a fine-tuning that comes before, on labelled text of a related task; its head is thrown away
+    # (supplementary training: Phang et al. 2018). Empty: none.
+    intermediate: dict[str, Any] | None = None
     # Keys of `finetune` (without `checkpoint`); empty for the encoder bundle.
     finetune: dict[str, Any] | None = None
     # Keys of the trained sentence scorer (without `bundle`), for an encoder that summarizes; empty: none.
@@ -75,6 +78,11 @@ class Recipe:
         """The fine-tuning of ``bundle``, starting from ``checkpoint``."""
         values = {"checkpoint": str(checkpoint), **(self.bundles[bundle].finetune or {})}
         return from_mapping(FinetuneConfig, values, f"{self.name}: bundles.{bundle}.finetune")
+
+    def intermediate_config(self, bundle: str, checkpoint: Path) -> FinetuneConfig:
+        """The fine-tuning before that of ``bundle``, starting from ``checkpoint``."""
+        values = {"checkpoint": str(checkpoint), **(self.bundles[bundle].intermediate or {})}
+        return from_mapping(FinetuneConfig, values, f"{self.name}: bundles.{bundle}.intermediate")
 
     def export_config(self, bundle: str, **known: Any) -> ExportConfig:
         """The export of ``bundle``; ``known`` are the keys that the run itself fills in."""
@@ -113,6 +121,12 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
     recipe = from_mapping(Recipe, _filled(raw, variables, path), str(path))
     # Every part is built once here, so that a typo at the end is found before hours of work at the beginning.
     for name, bundle in recipe.bundles.items():
+        if bundle.intermediate is not None:
+            recipe.intermediate_config(name, Path("checkpoint"))
+            if bundle.finetune is None:
+                raise UserError(
+                    f"{path}: bundles.{name}.intermediate: comes before `finetune`, which is missing"
+                )
         if bundle.finetune is not None:
             recipe.finetune_config(name, Path("checkpoint"))
         recipe.export_config(name, checkpoint="checkpoint")

@@ -164,8 +164,11 @@ def _small_bundle(root: Path, parts: BundleRecipe) -> BundleRecipe:
         return BundleRecipe(export=export, evaluate=judged)
     tables = {split: [str(root / f"{split}.tsv")] for split in ("train", "dev", "test")}
     test = str(root / "test.tsv")
+    before = {"train": tables["train"], "dev": tables["dev"], "epochs": 1.0, "max_tokens": 32}
+    taught = {"teacher": "tfidf"} if parts.finetune.get("teacher") == "tfidf" else {}
     return BundleRecipe(
-        finetune={**tables, "epochs": 1.0, "max_tokens": 32, "baselines": False},
+        intermediate=before if parts.intermediate is not None else None,
+        finetune={**taught, **tables, "epochs": 1.0, "max_tokens": 32, "baselines": False},
         export=export | {"test_data": test},
         evaluate={"test": test, "train": tables["train"], "resamplings": 100, "latency_texts": 4},
     )

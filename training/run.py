@@ -22,8 +22,8 @@ EXAMPLES = """examples:
   electra-train run training/recipes/bilingual.yaml --set data=/path/to/texts --until pretrain
   electra-train run training/recipes/tiny.yaml --dry-run
 
-Stages, in order: tokenizer, corpus, pretrain, then for each bundle finetune-NAME, export-NAME,
-scorer-NAME, evaluate-NAME.
+Stages, in order: tokenizer, corpus, pretrain, then for each bundle intermediate-NAME, finetune-NAME,
+export-NAME, scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
 
@@ -77,6 +77,7 @@ def stage_names(recipe: Recipe) -> list[str]:
     """All stages of a recipe, in order."""
     names = ["tokenizer", "corpus", "pretrain"]
     for bundle, parts in recipe.bundles.items():
+        names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
         names += [f"finetune-{bundle}"] if parts.finetune is not None else []
         names += [f"export-{bundle}"]
         names += [f"scorer-{bundle}"] if parts.scorer is not None else []
@@ -191,7 +192,19 @@ def _bundle(
     }
     if recipe.bundles[bundle].finetune is not None:
         tuned = output / "finetune" / bundle
-        config = recipe.finetune_config(bundle, pretrained / "discriminator")
+        start = pretrained / "discriminator"
+        if recipe.bundles[bundle].intermediate is not None:
+            before = recipe.intermediate_config(bundle, start)
+            start = output / "finetune" / f"{bundle}-intermediate"
+            data = stages.files_digest([*before.train, *before.dev, *before.test, *before.unlabelled])
+            stage(
+                f"intermediate-{bundle}",
+                [before, data, origin],
+                [start / "finetune.json"],
+                lambda: _summary(finetune(before, start)),
+            )
+            origin = [*origin, stages.files_digest([str(start / "model.safetensors")])]
+        config = recipe.finetune_config(bundle, start)
         data = stages.files_digest([*config.train, *config.dev, *config.test, *config.unlabelled])
         stage(
             f"finetune-{bundle}",

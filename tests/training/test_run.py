@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.local import local_model
 from training.cli import main
+from training.finetune.config import FinetuneConfig
+from training.finetune.finetune import finetune
 from training.recipe import read_recipe
 from training.run import stage_names
 
@@ -71,6 +74,30 @@ def test_a_second_run_does_nothing_again(finished: Path, capsys: pytest.CaptureF
 def test_a_recipe_is_rehearsed_on_synthetic_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(TINY), "--dry-run"]) == 0
     assert "dry run: every stage passed, 3 bundle(s)" in capsys.readouterr().out
+
+
+def test_a_bundle_starts_from_its_intermediate_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts = {}
+
+    def remembered(config: FinetuneConfig, output: Path, **options: Any) -> Any:
+        starts[output.name] = config.checkpoint
+        return finetune(config, output, **options)
+
+    monkeypatch.setattr("training.finetune.finetune.finetune", remembered)
+    text = TINY.read_text(encoding="utf-8")
+    assert text.count("  sentiment:\n    finetune:\n") == 1
+    text = text.replace("  sentiment:\n", "  sentiment:\n    intermediate: {train: [more.tsv]}\n").replace(
+        "    finetune:\n", "    finetune:\n      teacher: tfidf\n", 1
+    )
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    assert main(["run", str(tmp_path / "r.yaml"), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("== intermediate-sentiment") < shown.index("== finetune-sentiment")
+    assert starts["sentiment-intermediate"].endswith("pretrained/discriminator")
+    assert starts["sentiment"].endswith("finetune/sentiment-intermediate")
+    assert starts["category"].endswith("pretrained/discriminator")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from training.baselines import TfidfLogistic
 from training.finetune.data import RunData
+from training.finetune.linear import fit_linear, linear_logits
 from training.finetune.metrics import majority_scores, score
 from training.finetune.seed_run import RunParts
-from training.tables import TOKEN_TASKS, Example, Task
+from training.tables import TOKEN_TASKS, Task
 
 
 def baseline_scores(task: Task, data: RunData, parts: RunParts) -> dict[str, Any]:
@@ -24,24 +22,15 @@ def baseline_scores(task: Task, data: RunData, parts: RunParts) -> dict[str, Any
     }
     if task in TOKEN_TASKS:
         return result
-    texts, pairs = _texts(data.train)
-    if task == "single_label":
-        model = TfidfLogistic.fit(texts, [example.label for example in data.train], pairs)
-    else:
-        model = TfidfLogistic.fit_multi_label(texts, [e.labels for e in data.train], parts.labels, pairs)
-    order = [model.labels.index(label) for label in parts.labels]
-    result["tfidf_logistic"] = {}
-    for name, split in splits.items():
-        shares = np.clip(model.probabilities(*_texts(split.examples))[:, order], 1e-9, 1 - 1e-9)
-        logits = np.log(shares / (1 - shares)) if task == "multi_label" else np.log(shares)
-        result["tfidf_logistic"][name] = score(
-            task, parts.labels, split.examples, split.features, list(logits)
+    model = fit_linear(task, data.train, parts.labels)
+    result["tfidf_logistic"] = {
+        name: score(
+            task,
+            parts.labels,
+            split.examples,
+            split.features,
+            list(linear_logits(model, task, split.examples, parts.labels)),
         )
+        for name, split in splits.items()
+    }
     return result
-
-
-def _texts(examples: list[Example] | Any) -> tuple[list[str], list[str] | None]:
-    texts = [example.text for example in examples]
-    if examples[0].text_pair is None:
-        return texts, None
-    return texts, [example.text_pair or "" for example in examples]

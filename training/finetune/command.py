@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="ROWS")
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
     parser.add_argument("--max-tokens", type=int, metavar="N")
-    parser.add_argument("--teacher", metavar="FOLDER", help="larger fine-tuned model to learn from")
+    parser.add_argument("--teacher", metavar="FOLDER", help="larger fine-tuned model to learn from, or tfidf")
     parser.add_argument("--precision", help="auto, fp32 or bf16")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other key of the file")
     parser.add_argument("--restart", action="store_true", help="forget an earlier run of the same settings")

@@ -109,7 +109,8 @@ class FinetuneConfig:
     length_grouping: bool = True
     # Processor threads; 0 takes what the machine (or container) grants.
     threads: int = 0
-    # Larger fine-tuned model to learn from; its labels must be the same.
+    # Folder of a larger fine-tuned model to learn from; its labels must be the same. Or `tfidf`: TF-IDF +
+    # logistic regression on train.
     teacher: str | None = None
     # Train one more model on the averaged answers of all seeds and keep that one.
     distill_seeds: bool = False
@@ -147,8 +148,10 @@ class FinetuneConfig:
             raise ValueError("distill_seeds needs two or more seeds")
         if self.unlabelled and not (self.distill_seeds or self.teacher):
             raise ValueError("unlabelled text needs a teacher or distill_seeds")
-        if self.task in ("token_labels", "error_detection") and (self.unlabelled or self.head == "plain"):
-            raise ValueError(f"unlabelled and head: plain do not fit task {self.task}")
+        if self.task in ("token_labels", "error_detection") and (
+            self.unlabelled or self.head == "plain" or self.teacher == "tfidf"
+        ):
+            raise ValueError(f"unlabelled, head: plain and teacher: tfidf do not fit task {self.task}")
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

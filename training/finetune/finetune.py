@@ -23,6 +23,7 @@ from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
 from training.finetune.features import FeatureBuilder, check_vocabulary, unknown_share, with_teacher
 from training.finetune.hardware import description, granted_threads, use_bf16
+from training.finetune.linear import TFIDF, linear_teacher
 from training.finetune.metrics import averaged, majority_scores, primary_metric, score
 from training.finetune.model import read_config
 from training.finetune.seed_run import RESULT_NAME, RunParts, SeedResult, run_seed, seed_logits
@@ -154,6 +155,8 @@ def _taught(config: FinetuneConfig, data: RunData, parts: RunParts) -> list:
     extra = builder.build(data.unlabelled, labelled=False) if data.unlabelled else []
     rows = [*parts.train, *extra]
     examples = [*data.train, *data.unlabelled]
+    if config.teacher == TFIDF:
+        return with_teacher(rows, linear_teacher(config.task, data.train, data.unlabelled, data.labels))
     directory = Path(config.teacher or "")
     return with_teacher(rows, teacher_logits(directory, config, data.labels, examples, rows, bf16=parts.bf16))
 

@@ -167,6 +167,15 @@ def test_a_student_comes_nearer_to_its_teacher(config: FinetuneConfig, tmp_path:
     assert finetune(taught, tmp_path / "taught", progress=False)["test"]["accuracy"] > 0.8
 
 
+def test_a_linear_teacher_labels_text_too(config: FinetuneConfig, tmp_path: Path) -> None:
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join(text for _, text in reviews(16, seed=5)), encoding="utf-8")
+    taught = replace(config, teacher="tfidf", unlabelled=(str(more),), distill_weight=1.0)
+    report = finetune(taught, tmp_path / "out", progress=False)
+    assert report["dev"]["accuracy"] >= 0.8
+    assert report["seeds"][0]["steps"] == 16 * 5  # 36 rows
+
+
 def test_seeds_and_unlabelled_text_become_one_model(config: FinetuneConfig, tmp_path: Path) -> None:
     more = tmp_path / "more.txt"
     more.write_text("\n".join(text for _, text in reviews(16, seed=5)), encoding="utf-8")
