@@ -60,6 +60,7 @@ class LiveModels:
             ),
             defaults=settings.default_models,
             observer=self._metrics,
+            on_change=lambda: self._lifecycle.set_served(registry.ready),
         )
         await registry.start()
         if self._changes:

@@ -20,7 +20,7 @@ from app.api.errors import from_http_exception
 from app.api.keys import KeyRing
 from app.api.lifecycle import Lifecycle
 from app.api.middleware.access import Access
-from app.api.middleware.intake import Intake
+from app.api.middleware.intake import Intake, Patience
 from app.api.middleware.observe import Observe
 from app.api.middleware.problems import Problems
 from app.api.models import ModelRepository, NoModels
@@ -40,7 +40,7 @@ from app.api.routes import (
 )
 from app.api.service import Service
 from app.live import LiveModels, threads_of
-from app.settings import Settings
+from app.settings import Settings, variable
 from app.telemetry import Metrics
 from app.tracing import Tracer, make_tracer
 
@@ -169,7 +169,15 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
             Intake,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
-            request_timeout_s=settings.request_timeout_s,
+            task=Patience(
+                settings.request_timeout_s, "no answer within {seconds} s; send less at a time or wait longer"
+            ),
+            administration=Patience(
+                settings.admin_timeout_s,
+                "not done within {seconds} s and given up; what is served is as it was. "
+                f"Wait longer: X-Request-Timeout, and at most {variable('admin_timeout_s')}",
+            ),
+            administers=lambda path: path.startswith(models.PREFIX),
         ),
     ]
     return stack

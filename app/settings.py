@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     request_timeout_s: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Deadline of a request; X-Request-Timeout may ask for less, never for more."
     )
+    admin_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        600.0, description="Deadline of an administrator's load, unload or pin, in place of a request's."
+    )
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
         8 * 1024 * 1024, description="Largest body that is read, chunked or not; beyond it 413."
     )

@@ -26,6 +26,7 @@ class Lifecycle:
     def __init__(self, watch: Callable[[bool], None] | None = None) -> None:
         """``watch`` is told whether the service is ready, now and at every change."""
         self._watch = watch
+        self._served = True
         self.state = State.STARTING
         self.reason = "models are being loaded"
         self.was_ready = False
@@ -34,7 +35,14 @@ class Lifecycle:
 
     @property
     def ready(self) -> bool:
-        return self.state is State.READY
+        """What ``/readyz`` and the gauge say: in state ``ready``, and a model is served."""
+        return self.state is State.READY and self._served
+
+    @property
+    def status(self) -> str:
+        """The state in a word. A service whose last model was unloaded waits for one, as at its start."""
+        waits = self.state is State.READY and not self._served
+        return (State.STARTING if waits else self.state).value
 
     @property
     def alive(self) -> bool:
@@ -47,7 +55,14 @@ class Lifecycle:
     def to_ready(self) -> None:
         """Models are loaded. A service that is already stopping stays so."""
         if self.state is State.STARTING:
-            self.state, self.reason, self.was_ready = State.READY, "", True
+            self.state, self.was_ready = State.READY, True
+            self.set_served(self._served)
+
+    def set_served(self, served: bool) -> None:
+        """Whether any model is served now: an administrator may unload the last one, and load one again."""
+        self._served = served
+        if self.state is State.READY:
+            self.reason = "" if served else "no model is served"
             self._tell()
 
     def to_draining(self) -> None:

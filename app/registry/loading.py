@@ -3,6 +3,7 @@ loop."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -69,6 +70,11 @@ class LiveModel:
     def version(self) -> str:
         return self.served.version
 
+    def close(self) -> None:
+        """Free the graphs of a model that never served."""
+        for lane in self.lanes.values():
+            lane.session.close()
+
     def graphs(self) -> dict[GraphName, GraphInfo]:
         """How each graph runs; speeds are the latest measured."""
         return {
@@ -77,6 +83,10 @@ class LiveModel:
             )
             for name, lane in self.lanes.items()
         }
+
+
+class LoadAbandoned(Exception):  # noqa: N818 - named by what happened, as in app.errors
+    """Whoever wanted the model wants it no longer; nothing of it is open."""
 
 
 class Loader:
@@ -93,11 +103,16 @@ class Loader:
         # Measuring two graphs at once would measure neither.
         self._measuring = threading.Lock()
 
-    def load(self, directory: Path) -> LiveModel:
+    def load(self, directory: Path, abandoned: Callable[[], bool] = lambda: False) -> LiveModel:
         """Verify, open, check and warm up the bundle in ``directory``.
+
+        Args:
+            directory: of the version.
+            abandoned: asked between the steps; true ends the work.
 
         Raises:
             BundleError: it cannot be served; nothing of it stays open.
+            LoadAbandoned: the caller gave up; nothing of it stays open.
             BackendUnavailable: the backend that was asked for is not installed.
         """
         started = time.perf_counter()
@@ -105,6 +120,8 @@ class Loader:
         lanes: dict[GraphName, Lane] = {}
         try:
             for graph in bundle.manifest.graphs:
+                if abandoned():
+                    raise LoadAbandoned(str(directory))
                 lanes[graph] = self._lane(bundle, graph)
             served = self._assemble(bundle, lanes)
             check_vocabulary(bundle, served.encoder)
@@ -184,6 +201,29 @@ class Loader:
                     batch_tokens=self._options.batch_tokens,
                 )
             return self._calibrations[kind]
+
+
+async def load_in_thread(loader: Loader, directory: Path) -> LiveModel:
+    """:meth:`Loader.load` beside the event loop.
+
+    A caller that is cancelled goes on only when the thread has noticed, which it does between two graphs, and
+    what it had opened is closed: so no more loads run at a time than are meant to.
+    """
+    abandoned = threading.Event()
+    loading = asyncio.ensure_future(asyncio.to_thread(loader.load, directory, abandoned.is_set))
+    try:
+        return await asyncio.shield(loading)
+    except asyncio.CancelledError:
+        abandoned.set()
+        loading.add_done_callback(_close_unwanted)
+        await asyncio.wait([loading])
+        _log.warning("gave up loading %s: whoever asked for it is gone or out of time", directory)
+        raise
+
+
+def _close_unwanted(loading: asyncio.Future[LiveModel]) -> None:
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().close()
 
 
 def refusal(error: Exception) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from app.bundle import Bundle, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
-from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, refusal
+from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, load_in_thread, refusal
 from app.registry.memory import trim_memory
 from app.registry.repository import fingerprint, scan
 from app.scheduler.model_engine import ModelEngine
@@ -68,6 +68,7 @@ class Registry:
         options: how graphs are opened.
         defaults: names that answer when a request names none, the first that fits a task wins.
         observer: hears of loads.
+        on_change: called whenever a model came, was replaced or went.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class Registry:
         options: LoadOptions | None = None,
         defaults: tuple[str, ...] = (),
         observer: LoadObserver | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._dir = models_dir
+        self._on_change = on_change
         self._scheduler = scheduler
         self._defaults = defaults
         self._observer = observer
@@ -164,7 +167,8 @@ class Registry:
     async def load(self, name: str, version: str | None = None) -> ModelInfo:
         """Serve ``version`` of ``name`` and pin it; without a version the highest, and follow new ones.
 
-        Loads it even if it is served already, so a bundle that was repaired in place is read again.
+        Loads it even if it is served already, so a bundle that was repaired in place is read again. A caller
+        that is cancelled changes nothing: what had been opened until then is closed.
 
         Raises:
             ModelNotFound: no such model or version on disk.
@@ -180,7 +184,7 @@ class Registry:
                 raise ModelRefused(problem)
             self._unloaded.discard(name)
             self._set_pin(name, version)
-        return self._info(name)
+            return self._info(name)
 
     async def unload(self, name: str) -> None:
         """Stop serving ``name`` until it is loaded again; requests that it is working on are finished.
@@ -194,6 +198,7 @@ class Registry:
             self._unloaded.add(name)
             self._pins.pop(name, None)
             self._retire(name, self._live.pop(name))
+            self._on_change()
         _log.info("unloaded %s", name)
 
     async def pin(self, name: str, version: str | None) -> ModelInfo:
@@ -202,11 +207,11 @@ class Registry:
         Raises:
             ModelNotFound, ModelRefused: as :meth:`load`; the pin is then unchanged.
         """
-        live = self._live.get(name)
-        if live is not None and live.version == version:
-            self._set_pin(name, version)
-            await self._versions(name)
-            return self._info(name)
+        async with self._lock(name):
+            live = self._live.get(name)
+            if live is not None and live.version == version:
+                self._set_pin(name, version)
+                return self._info(name)
         return await self.load(name, version)
 
     async def close(self) -> None:
@@ -230,6 +235,9 @@ class Registry:
 
     async def _refresh_one(self, name: str, versions: list[str]) -> None:
         async with self._lock(name):
+            if name in self._unloaded:
+                # Unloaded while this waited for its turn.
+                return
             pin = self._pins.get(name)
             live = self._live.get(name)
             for version in [pin] if pin is not None else versions:
@@ -249,7 +257,7 @@ class Registry:
         mark = fingerprint(directory)
         try:
             async with self._loads:
-                live = await asyncio.to_thread(self._loader.load, directory)
+                live = await load_in_thread(self._loader, directory)
         except Exception as error:  # libraries raise their own; one bad bundle must not end the others
             problem = refusal(error)
             self._refused[name, version] = (mark, problem)
@@ -265,6 +273,7 @@ class Registry:
         _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
         if old is not None:
             self._retire(name, old)
+        self._on_change()
         return None
 
     def _retire(self, name: str, old: LiveModel) -> None:

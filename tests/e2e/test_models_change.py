@@ -174,3 +174,17 @@ def test_a_worker_that_is_killed_is_replaced_and_all_end_with_their_supervisor(
         server.wait()
         # Nobody is left behind: an orphan would hold the port.
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30)
+
+
+def test_the_gauge_says_what_the_probe_says(server: Server) -> None:
+    def gauge() -> str:
+        lines = server.get("/metrics").text.splitlines()
+        return next(line for line in lines if line.startswith("electra_ready "))
+
+    assert (server.get("/readyz").status_code, gauge()) == (200, "electra_ready 1.0")
+    assert server.post("/v1/models/sentiment/unload", headers=ADMIN).status_code == 204
+    probe = server.get("/readyz")
+    assert (probe.status_code, gauge()) == (503, "electra_ready 0.0")
+    assert probe.json() == {"status": "starting", "reason": "no model is served"}
+    assert server.post("/v1/models/sentiment/load", headers=ADMIN).status_code == 200
+    assert (server.get("/readyz").status_code, gauge()) == (200, "electra_ready 1.0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,8 +16,22 @@ MOST_BODIES = 16
 """Bodies of the largest size that may be in memory at once: many clients together must not fill it either."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many ``seconds`` an answer may take, and the ``message`` (of ``{seconds}``) for when it is late."""
+
+    seconds: float
+    message: str
+
+
 class Intake:
     """Pure ASGI middleware.
+
+    Args:
+        max_body_bytes: beyond it 413.
+        body_timeout_s: within which the body must be complete.
+        task: the deadline of a request, and what to say when it passes.
+        administration: the same for paths for which ``administers`` is true.
 
     The body is counted as it arrives, so that a chunked one cannot pass the limit either, and is complete
     before anything is parsed. A client that hangs up, or a deadline that passes, cancels the work, and the
@@ -23,12 +39,21 @@ class Intake:
     """
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, body_timeout_s: float, request_timeout_s: float
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        body_timeout_s: float,
+        task: Patience,
+        administration: Patience,
+        administers: Callable[[str], bool],
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
-        self._request_timeout_s = request_timeout_s
+        self._task = task
+        self._administration = administration
+        self._administers = administers
         self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,25 +61,14 @@ class Intake:
             await self._app(scope, receive, send)
             return
         call = call_of(scope)
-        timeout_s = self._timeout_of(scope)
+        patience = self._administration if self._administers(call.path) else self._task
+        timeout_s = _timeout_of(scope, patience.seconds)
         try:
             call.body = await self._read(call, scope, receive)
             call.context.deadline = asyncio.get_running_loop().time() + timeout_s
-            await self._work(call, timeout_s, scope, receive, send)
+            await self._work(call, timeout_s, patience, scope, receive, send)
         finally:
             self._held_bytes -= call.body_bytes
-
-    def _timeout_of(self, scope: Scope) -> float:
-        asked = header(scope, b"x-request-timeout")
-        if asked is None:
-            return self._request_timeout_s
-        try:
-            seconds = float(asked)
-        except ValueError:
-            seconds = -1.0
-        if not 0 < seconds < float("inf"):
-            raise ValidationFailed("X-Request-Timeout", "is a number of seconds above 0, such as 2.5")
-        return min(seconds, self._request_timeout_s)
 
     async def _read(self, call: Call, scope: Scope, receive: Receive) -> bytes:
         declared = header(scope, b"content-length")
@@ -91,7 +105,9 @@ class Intake:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is larger than {self._max_body_bytes} bytes; send less at a time")
 
-    async def _work(self, call: Call, timeout_s: float, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _work(
+        self, call: Call, timeout_s: float, patience: Patience, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         gone = asyncio.Event()
@@ -121,9 +137,7 @@ class Intake:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            raise DeadlineExceeded(
-                f"no answer within {timeout_s:g} s; send less at a time or wait longer"
-            ) from None
+            raise DeadlineExceeded(patience.message.format(seconds=f"{timeout_s:g}")) from None
         except asyncio.CancelledError:
             if not gone.is_set():
                 raise
@@ -131,3 +145,16 @@ class Intake:
             raise ClientGone from None
         finally:
             watcher.cancel()
+
+
+def _timeout_of(scope: Scope, longest: float) -> float:
+    asked = header(scope, b"x-request-timeout")
+    if asked is None:
+        return longest
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise ValidationFailed("X-Request-Timeout", "is a number of seconds above 0, such as 2.5")
+    return min(seconds, longest)

@@ -24,7 +24,7 @@ def _answer(healthy: bool, status: str, reason: str) -> Response:
 async def live(request: Request) -> Response:
     """200 unless the engine has died; also while models are loaded and while the service drains."""
     lifecycle = service_of(request).lifecycle
-    return _answer(lifecycle.alive, lifecycle.state.value, lifecycle.reason)
+    return _answer(lifecycle.alive, lifecycle.status, lifecycle.reason)
 
 
 @router.get("/readyz", response_model=Health, operation_id="readyz", summary="May it be sent work?")
@@ -32,8 +32,5 @@ async def live(request: Request) -> Response:
 @router.get("/v2/health/ready", response_model=Health, operation_id="v2_ready", summary="KServe: ready?")
 async def ready(request: Request) -> Response:
     """200 when at least one model is served and the service is not stopping."""
-    service = service_of(request)
-    lifecycle = service.lifecycle
-    if lifecycle.ready and not service.models.ready:
-        return _answer(False, "starting", "no model is served")
-    return _answer(lifecycle.ready, lifecycle.state.value, lifecycle.reason)
+    lifecycle = service_of(request).lifecycle
+    return _answer(lifecycle.ready, lifecycle.status, lifecycle.reason)

@@ -27,7 +27,7 @@ async def info(request: Request) -> Response:
         {
             "service": "electra",
             "version": service.version,
-            "status": service.lifecycle.state.value,
+            "status": service.lifecycle.status,
             "model_id": main.name if main else None,
             "model_sha": _checksum(manifest, running.precision) if manifest and running else None,
             "model_dtype": running.precision if running else None,

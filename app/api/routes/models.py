@@ -12,6 +12,8 @@ from app.bundle import Task
 from app.errors import Forbidden, ModelNotFound, Unauthorized
 from app.registry import ModelInfo
 
+PREFIX = "/v1/models/"
+"""Of the paths that change what is served."""
 router = APIRouter(tags=["models"])
 admin = APIRouter(route_class=JsonRoute, tags=["models"])
 

@@ -21,6 +21,23 @@ def test_the_usual_life() -> None:
     assert seen == [False, True, False]
 
 
+def test_without_a_model_it_waits_for_one() -> None:
+    seen: list[bool] = []
+    lifecycle = Lifecycle(seen.append)
+    lifecycle.set_served(False)
+    assert lifecycle.reason == "models are being loaded"
+    lifecycle.to_ready()
+    assert (lifecycle.ready, lifecycle.status, lifecycle.reason) == (False, "starting", "no model is served")
+    lifecycle.set_served(True)
+    assert (lifecycle.ready, lifecycle.status, lifecycle.reason) == (True, "ready", "")
+    lifecycle.set_served(False)
+    assert not lifecycle.ready
+    lifecycle.to_draining()
+    lifecycle.set_served(True)
+    assert (lifecycle.ready, lifecycle.status) == (False, "draining")
+    assert seen == [False, False, True, False, False], "told at every change"
+
+
 def test_draining_while_starting_never_becomes_ready() -> None:
     lifecycle = Lifecycle()
     lifecycle.to_draining()

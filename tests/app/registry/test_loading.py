@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from tokenizers import Tokenizer
 
 from app import bundle as b
-from app.registry.loading import Loader, LoadOptions, refusal
+from app.registry.loading import Loader, LoadOptions, load_in_thread, refusal
 from app.scheduler.queue import Lane
 from app.tasks.model import ServedModel, served_model
+from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
 
 
@@ -199,3 +203,41 @@ def test_graphs_of_one_kind_are_measured_once(tmp_path: Path, monkeypatch: pytes
 def test_a_decided_budget_is_used(encoder: Path) -> None:
     live = loader(batch_tokens=777).load(encoder)
     assert {info.batch_tokens for info in live.graphs().values()} == {777}
+
+
+class Pausing(Loader):
+    """Waits in the middle of a load, which then goes on to its end whatever is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__(LoadOptions(threads=1), assemble)
+        self.opened: list[Lane] = []
+        self.started, self.go_on = threading.Event(), threading.Event()
+
+    def _lane(self, *args: Any) -> Lane:
+        self.started.set()
+        assert self.go_on.wait(30)
+        self.opened.append(super()._lane(*args))
+        return self.opened[-1]
+
+
+@pytest.mark.parametrize("graphs", [1, 2])
+def test_a_load_that_nobody_waits_for_leaves_nothing_open(tmp_path: Path, graphs: int) -> None:
+    """With two graphs it ends between them, with one it is complete before it can notice."""
+    root = toy_bundle(tmp_path, "m", task="encode" if graphs == 2 else "classify")
+
+    async def story() -> None:
+        pausing = Pausing()
+        asking = asyncio.create_task(load_in_thread(pausing, root))
+        await asyncio.to_thread(pausing.started.wait, 30)
+        asking.cancel()
+        await asyncio.sleep(0.05)
+        assert not asking.done(), "another load could start beside it"
+        pausing.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.sleep(0)
+        assert len(pausing.opened) == 1
+        with pytest.raises(AttributeError):
+            pausing.opened[0].session.run([TokenSequence(np.arange(5))])
+
+    asyncio.run(story())

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -206,6 +207,54 @@ def test_unloaded_models_stay_away_until_loaded_again(tmp_path: Path) -> None:
             for name in ("nobody", "../encoder", ""):
                 with pytest.raises(ModelNotFound):
                     await registry.load(name)
+
+    run(story)
+
+
+def test_a_look_through_the_repository_does_not_undo_an_unload_that_it_waited_for(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "encoder")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            async with registry._lock("encoder"):
+                unloading = asyncio.create_task(registry.unload("encoder"))
+                await asyncio.sleep(0)
+                looking = asyncio.create_task(registry.refresh())
+                await asyncio.sleep(0.1)
+            await asyncio.gather(unloading, looking)
+            assert registry.models() == []
+
+    run(story)
+
+
+def test_a_load_that_is_given_up_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+    started, go_on = threading.Event(), threading.Event()
+
+    def waiting(*args: Any) -> None:
+        started.set()
+        assert go_on.wait(30)
+
+    async def story() -> None:
+        changes: list[bool] = []
+        async with serving(tmp_path, on_change=lambda: changes.append(True)) as registry:
+            held = registry.get("encoder", "encode")
+            toy_bundle(tmp_path, "encoder", "2", seed=5)
+            monkeypatch.setattr("app.registry.loading.check_graph", waiting)
+            asking = asyncio.create_task(registry.load("encoder", "2"))
+            await asyncio.to_thread(started.wait, 30)
+            asking.cancel()
+            await asyncio.sleep(0.05)
+            assert registry._lock("encoder").locked(), "the model is busy until the thread has let go of it"
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert registry.get("encoder", "encode") is held
+            assert registry.models()[0].pinned is None
+            await registry.unload("encoder")
+            assert len(changes) == 2, "the first load and the unload"
+            monkeypatch.undo()
+            assert (await registry.load("encoder")).version == "2", "and it can be loaded after all"
 
     run(story)
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from app.api.middleware.intake import MOST_BODIES
 from tests.service import FixedModels, call, started
 
@@ -142,5 +144,35 @@ def test_many_bodies_together_cannot_fill_the_memory(models: FixedModels) -> Non
             assert (status, json.loads(body)["error_type"]) == (429, "overloaded")
             await asyncio.gather(*slow)
             assert (await call(running.app, "/classify", [message(BODY)]))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_an_administrator_has_more_time_than_a_request(
+    models: FixedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(self: FixedModels, name: str, version: str | None) -> None:
+        await asyncio.sleep(0.3)
+        self.done.append(("load", name, version))
+
+    monkeypatch.setattr(FixedModels, "load", slow)
+    headers = {"Authorization": "Bearer boss"}
+
+    async def scenario() -> None:
+        async with started(models, admin_key="boss", request_timeout_s=0.1) as running:
+            answer = await running.client.post("/v1/models/sentiment/load", headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert models.done == [("load", "sentiment", None)]
+        async with started(models, admin_key="boss", admin_timeout_s=0.1) as running:
+            answer = await running.client.post("/v1/models/sentiment/load", headers=headers)
+            assert (answer.status_code, answer.json()["error_type"]) == (504, "deadline")
+            assert answer.json()["detail"] == (
+                "not done within 0.1 s and given up; what is served is as it was. "
+                "Wait longer: X-Request-Timeout, and at most ELECTRA_ADMIN_TIMEOUT_S"
+            )
+            hurried = {**headers, "X-Request-Timeout": "0.05"}
+            answer = await running.client.post("/v1/models/sentiment/load", headers=hurried)
+            assert "within 0.05 s" in answer.json()["detail"]
+            assert len(models.done) == 1
 
     asyncio.run(scenario())

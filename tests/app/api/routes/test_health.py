@@ -22,7 +22,7 @@ def test_states(models: FixedModels, change: str | None, live: int, ready: int, 
     async def scenario() -> None:
         async with started(models) as running:
             if change == "unload":
-                models.ready = False
+                running.lifecycle.set_served(False)
             elif change:
                 getattr(running.lifecycle, change)(*(["gone"] if change == "to_dead" else []))
             for path in ("/livez", "/v2/health/live"):
