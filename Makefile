@@ -65,6 +65,11 @@ lock: $(DEV)/.ready ## pin both environments anew
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --no-emit-options -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --upgrade --strip-extras --no-emit-options --extra train --extra dev --extra openvino \
 		--extra otel -c requirements.lock -o requirements-dev.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements-dev.lock
+	$(BIN)/python -c 'import tomllib; print(*("onnxruntime-gpu[cuda,cudnn]" if d.startswith("onnxruntime") else d \
+		for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' | \
+		$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --no-emit-options -c requirements.lock \
+		-o docker/image/gpu.lock -
 
 clean: ## remove both environments
 	rm -rf $(SERVE) $(DEV)

@@ -5,8 +5,8 @@ ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
 
 FROM ${BUILD_IMAGE} AS builder
-COPY requirements.lock docker/image/build.lock /build/
-# Where the dependencies come from; the GPU image takes its own lock.
+COPY requirements.lock docker/image/build.lock docker/image/gpu.lock /build/
+# Where the dependencies come from; the GPU image takes gpu.lock.
 ARG LOCK=requirements.lock
 # Pip stays in an environment of its own, which the final stage never sees.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca \
@@ -41,6 +41,9 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/si
         /usr/local/bin/wheel /usr/share/python-wheels && \
     /opt/electra/bin/python /tmp/sbom.py /opt/electra/sbom.cdx.json && rm /tmp/sbom.py && \
     mkdir /models
+# The CUDA libraries of the GPU lock lie among the Python packages, where the loader does not look by itself.
+RUN for folder in /opt/electra/lib/python3*/site-packages/nvidia/*/lib; do \
+        [ ! -d "$folder" ] || echo "$folder" >>/etc/ld.so.conf.d/electra.conf; done && ldconfig
 ENV PATH=/opt/electra/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
