@@ -20,7 +20,7 @@ VERBS = {
     "scorer": ("training.finetune.scorer_command", "a sentence scorer for a bundle's summaries"),
     "evaluate": ("training.evaluate.command", "judge a bundle by what it serves"),
     "compare": ("training.evaluate.compare_command", "is bundle B better than bundle A?"),
-    "bench": ("training.bench.command", "measure the training speed of this machine"),
+    "bench": ("training.bench.command", "measure training speed, or what pretraining brought"),
 }
 
 

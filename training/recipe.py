@@ -107,18 +107,7 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
         UserError: missing file, not YAML, a variable without a value, or any unknown, missing or ill-typed
         key.
     """
-    raw = read_yaml(path)
-    variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}
-    for key, value in (overrides or {}).items():
-        if key not in variables:
-            near = difflib.get_close_matches(key, variables, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(variables) or 'none'}"
-            raise UserError(f"--set {key}: {path} has no such variable; {hint}")
-        variables[key] = value
-    variables |= {
-        key: os.environ[key] for key in variables if key in os.environ and key not in (overrides or {})
-    }
-    recipe = from_mapping(Recipe, _filled(raw, variables, path), str(path))
+    recipe = from_mapping(Recipe, read_filled(path, overrides), str(path))
     # Every part is built once here, so that a typo at the end is found before hours of work at the beginning.
     for name, bundle in recipe.bundles.items():
         if bundle.intermediate is not None:
@@ -134,6 +123,27 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
             recipe.scorer_config(name, Path("bundle"))
         recipe.evaluate_config(name, Path("report"))
     return recipe
+
+
+def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A YAML file whose `${name}` are replaced by its `variables`, the environment, or ``overrides``.
+
+    Raises:
+        UserError: see ``read_yaml``; an override of no variable; a variable without a value.
+    """
+    raw = read_yaml(path)
+    variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}
+    for key, value in (overrides or {}).items():
+        if key not in variables:
+            near = difflib.get_close_matches(key, variables, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(variables) or 'none'}"
+            raise UserError(f"--set {key}: {path} has no such variable; {hint}")
+        variables[key] = value
+    variables |= {
+        key: os.environ[key] for key in variables if key in os.environ and key not in (overrides or {})
+    }
+    filled: dict[str, Any] = _filled(raw, variables, path)
+    return filled
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest,
 
 EXAMPLES = """examples:
   electra-train run training/recipes/tiny.yaml
-  electra-train run training/recipes/bilingual.yaml --set data=/path/to/texts --until pretrain
+  electra-train run training/recipes/bilingual-mini.yaml --set data=/path/to/texts --until pretrain
   electra-train run training/recipes/tiny.yaml --dry-run
 
 Stages, in order: tokenizer, corpus, pretrain, then for each bundle intermediate-NAME, finetune-NAME,
