@@ -76,11 +76,16 @@ def test_as_many_are_under_way_as_there_are_clients() -> None:
         nonlocal most, under_way
         under_way += 1
         most = max(most, under_way)
+        # On a busy machine some clients come late: the early ones wait for them.
+        for _ in range(200):
+            if most == 7:
+                break
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
         under_way -= 1
         return answer(200, b"")
 
-    drive(respond, lambda port: closed_loop(port, [http_request("/", b"a")], clients=7, seconds=0.3))
+    drive(respond, lambda port: closed_loop(port, [http_request("/", b"a")], clients=7, seconds=1.0))
     assert most == 7
 
 
