@@ -11,8 +11,12 @@ from training.errors import UserError
 from training.files import atomic_file
 
 EXAMPLES = """examples:
-  electra-train bench pretrain --help
-  electra-train bench tasks --help
+  electra-train bench pretrain --preset base --length 512
+  electra-train bench tasks --checkpoint runs/x/pretrain/pretrained/discriminator --set data=DIR
+  electra-train bench pretrain --dry-run
+  electra-train bench tasks --dry-run
+
+Each has its own --help.
 """
 PRETRAIN_EXAMPLES = """examples:
   electra-train bench pretrain                              `small`, 32 rows of 128 tokens, synthetic text
