@@ -24,9 +24,9 @@ SET_BY_THE_IMAGE = {"ELECTRA_HOST", "ELECTRA_PORT", "ELECTRA_MODELS_DIR"}
 # Keys of a service in both specifications: `develop`, `post_start` and their like are of v2 alone.
 SERVICE_KEYS = {
     "build", "cap_add", "cap_drop", "command", "cpus", "depends_on", "deploy", "entrypoint", "environment",
-    "env_file", "expose", "healthcheck", "image", "init", "labels", "logging", "mem_limit", "memswap_limit", "networks",
-    "pids_limit", "ports", "profiles", "read_only", "restart", "secrets", "security_opt", "shm_size",
-    "stop_grace_period", "stop_signal", "tmpfs", "ulimits", "user", "volumes", "working_dir",
+    "env_file", "expose", "healthcheck", "image", "init", "labels", "logging", "mem_limit", "memswap_limit",
+    "networks", "pids_limit", "ports", "profiles", "read_only", "restart", "secrets", "security_opt",
+    "shm_size", "stop_grace_period", "stop_signal", "tmpfs", "ulimits", "user", "volumes", "working_dir",
 }  # fmt: skip
 
 
