@@ -116,6 +116,8 @@ class FinetuneConfig:
     distill_seeds: bool = False
     # Unlabelled text (.txt or tables with a text column) that the teacher labels too.
     unlabelled: tuple[str, ...] = ()
+    # Unlabelled texts used at most (0 = all), the first by a hash of the text.
+    max_unlabelled_rows: int = 0
     # Share of the teacher's answers in the loss, against the labels.
     distill_weight: float = 0.7
     # Softens teacher and student alike.

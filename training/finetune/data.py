@@ -68,6 +68,8 @@ def read_data(config: FinetuneConfig) -> RunData:
             texts, digest = read_texts(Path(path), config.columns.text)
             unlabelled.extend(Example(text, place, ()) for place, text in texts)
             files.setdefault("unlabelled", []).append({"path": path, "rows": len(texts), "sha256": digest})
+        if config.max_unlabelled_rows:
+            unlabelled = sorted(unlabelled, key=_text_hash)[: config.max_unlabelled_rows]
         _check_pairs(unlabelled, train)
     return RunData(train, dev, test, labels, unlabelled, warnings, files)
 

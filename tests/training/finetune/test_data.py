@@ -61,6 +61,22 @@ def test_corruption_joins_the_labelled_rows(tmp_path: Path) -> None:
         read_data(clear)
 
 
+def test_unlabelled_text_has_a_bound_and_a_fixed_choice(tmp_path: Path) -> None:
+    table = tmp_path / "t.tsv"
+    table.write_text("label\ttext\na\t一\nb\t二\n", encoding="utf-8")
+    lines = [f"第{number}行" for number in range(50)]
+    chosen = []
+    for order in (lines, lines[::-1]):
+        (tmp_path / "more.txt").write_text("\n".join(order), encoding="utf-8")
+        more = (str(tmp_path / "more.txt"),)
+        config = FinetuneConfig(
+            "c", (str(table),), (str(table),), teacher="tfidf", unlabelled=more, max_unlabelled_rows=7
+        )
+        chosen.append({example.text for example in read_data(config).unlabelled})
+    assert len(chosen[0]) == 7
+    assert chosen[0] == chosen[1] != set(lines[:7])
+
+
 def test_unlabelled_text_is_no_pair(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("label\ttext_a\ttext_b\n1\ta\tb\n0\tc\td\n", encoding="utf-8")
