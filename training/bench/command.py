@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "tasks", help="what pretraining brought", epilog=TASKS_EXAMPLES, formatter_class=formatter
     )
     tasks.add_argument(
-        "--suite", type=Path, default=Path("training/recipes/tasks.yaml"), help="default %(default)s"
+        "--suite", type=Path, default=Path("training/bench/tasks.yaml"), help="default %(default)s"
     )
     tasks.add_argument("--checkpoint", type=Path, metavar="DIR", help="pretrained discriminator")
     tasks.add_argument("--output", type=Path, default=Path("runs/tasks"), help="default %(default)s")

@@ -12,7 +12,7 @@ from training.cli import main
 from training.errors import UserError
 from training.finetune.dry_run import reviews, tiny_checkpoint
 
-SUITE = Path(__file__).parents[3] / "training" / "recipes" / "tasks.yaml"
+SUITE = Path(__file__).parents[3] / "training" / "bench" / "tasks.yaml"
 
 
 def test_both_starts_and_the_linear_model_are_measured(tmp_path: Path) -> None:
