@@ -66,7 +66,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "tasks", help="what pretraining brought", epilog=TASKS_EXAMPLES, formatter_class=formatter
     )
     tasks.add_argument(
-        "--suite", type=Path, default=Path("training/bench/tasks.yaml"), help="default %(default)s"
+        "--suite",
+        type=Path,
+        default=Path(__file__).with_name("tasks.yaml"),
+        help="YAML file of tasks (default: the sets of docs/benchmarks.md)",
     )
     tasks.add_argument("--checkpoint", type=Path, metavar="DIR", help="pretrained discriminator")
     tasks.add_argument("--output", type=Path, default=Path("runs/tasks"), help="default %(default)s")
