@@ -88,6 +88,18 @@ def test_a_wrong_type_is_found() -> None:
         kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
 
 
+def test_models_from_an_image_as_the_document_says() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(\s+volumes:.*?)```", text, re.DOTALL)
+    document = copy.deepcopy(DEPLOYMENT)
+    pod = document["spec"]["template"]["spec"]
+    instead = {volume["name"]: volume for volume in yaml.safe_load(block)["volumes"]}
+    pod["volumes"] = [instead.pop(volume["name"], volume) for volume in pod["volumes"]]
+    assert not instead, "a volume that nothing mounts"
+    assert any("image" in volume for volume in pod["volumes"])
+    kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
+
+
 def test_every_file_is_used() -> None:
     assert {path.name for path in FOLDER.glob("*")} == {
         *MANIFESTS, "kustomization.yaml", "prometheus-adapter.yaml",

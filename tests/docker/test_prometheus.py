@@ -89,6 +89,18 @@ def test_the_document_explains_no_alert_that_is_gone() -> None:
     assert set(re.findall(r"^#+ (Electra\w+)$", OPERATIONS, re.MULTILINE)) == set(ALERTS)
 
 
+def test_links_of_the_document_lead_somewhere() -> None:
+    headings = re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", OPERATIONS)
+    assert any("docker/nginx" in link for link in links)
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif "://" not in link:
+            assert (ROOT / "docs" / link.split("#")[0]).exists(), link
+
+
 def test_every_alert_is_tried_where_it_fires_and_where_it_does_not() -> None:
     cases = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text(encoding="utf-8"))["tests"]
     fires: set[str] = set()
