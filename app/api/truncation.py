@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
+from app.tasks.helpers import check_wanted
 from app.tasks.inputs import off_loop
 from app.tasks.model import ServedModel
 from app.text.encoder import Encoded, MalformedText, TextEncoder
@@ -60,6 +61,7 @@ def _cut_all(
 
 
 def _cut(encoder: TextEncoder, text: str, room: int, side: Side, field: str) -> tuple[str, bool]:
+    check_wanted()
     try:
         encoded = encoder.encode(text)
         if len(encoded) <= room:

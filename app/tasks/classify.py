@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
+from app.tasks.helpers import check_wanted
 from app.tasks.inputs import encode_texts, off_loop, windows_of
 from app.tasks.model import ServedModel
 from app.text.encoder import Encoded, TextEncoder
@@ -243,6 +244,7 @@ def _plan(
 
 
 def _single(encoder: TextEncoder, text: str, tokens: Encoded, truncate: bool) -> _Rows:
+    check_wanted()
     windows = windows_of(text, tokens, encoder.room, truncate=truncate)
     sequences = [encoder.sequence(tokens.ids[window.start : window.end]) for window in windows]
     return _Rows(sequences, truncated=windows[-1].end < len(tokens))
@@ -258,6 +260,7 @@ def _pair(
     field: str,
 ) -> _Rows:
     """Rows of one pair: the longer text in windows, the shorter whole beside each of them."""
+    check_wanted()
     room = encoder.room - 1
     half = room // 2
     if truncate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
+from app.tasks.helpers import check_wanted, help_out
 from app.text.encoder import LONG_TEXT, Encoded, MalformedText, TextEncoder
 from app.text.sentences import split_sentences
 from app.text.windows import Window, cut, plan_windows
@@ -35,7 +35,7 @@ async def off_loop(characters: int, work: Callable[P, T], *args: P.args, **kwarg
     """
     if characters < LONG_TEXT:
         return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+    return await help_out(characters, work, *args, **kwargs)
 
 
 async def encode_texts(
@@ -92,6 +92,7 @@ def _encode_all(encoder: TextEncoder, texts: Sequence[str], field: str) -> list[
 
 
 def _encode(encoder: TextEncoder, text: str, field: str) -> Encoded:
+    check_wanted()
     try:
         encoded = encoder.encode(text)
     except MalformedText as error:
@@ -105,6 +106,7 @@ def _encode(encoder: TextEncoder, text: str, field: str) -> Encoded:
 def _prepare_all(encoder: TextEncoder, texts: Sequence[str], truncate: bool, field: str) -> list[Prepared]:
     prepared = []
     for text, encoded in zip(texts, _encode_all(encoder, texts, field), strict=True):
+        check_wanted()
         windows = windows_of(text, encoded, encoder.room, truncate=truncate)
         prepared.append(Prepared(text, encoded, windows, truncated=windows[-1].end < len(encoded)))
     return prepared

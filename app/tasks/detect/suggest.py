@@ -10,7 +10,6 @@ discriminator's belief in it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from itertools import islice
 
@@ -23,6 +22,7 @@ from app.tasks.detect.calibration import replaced_probabilities, temperature_of
 from app.tasks.detect.candidates import Candidate, piece_table, propose
 from app.tasks.detect.places import Place
 from app.tasks.detect.results import Suggestion
+from app.tasks.helpers import check_wanted, help_out
 from app.tasks.model import ServedModel
 from app.text.sequence import TokenSequence
 
@@ -61,8 +61,8 @@ async def suggest(
         masked = [_masked_row(model, members) for members in group]
         outputs = await model.engine.infer(masked, context, graph="generator")
         # A softmax over the vocabulary for every masked position: too long for the event loop.
-        proposed = await asyncio.to_thread(
-            _propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES), sound_alike
+        proposed = await help_out(
+            0, _propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES), sound_alike
         )
         rows = [_repaired_rows(model, members, proposed) for members in group]
         judged = iter(await model.engine.infer([row for window in rows for row in window], context))
@@ -105,6 +105,7 @@ def _propose_all(
     table = piece_table(model.encoder)
     proposed: dict[int, list[Candidate]] = {}
     for members, output in zip(group, outputs, strict=True):
+        check_wanted()
         start = 0
         for index, place in members:
             end = start + len(place.positions)

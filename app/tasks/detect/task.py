@@ -28,6 +28,7 @@ from app.tasks.detect.units import (
     flagged_spans,
     score_units,
 )
+from app.tasks.helpers import check_wanted
 from app.tasks.inputs import Prepared, off_loop, prepare_texts
 from app.tasks.model import ServedModel
 from app.text.offsets import Utf16Positions
@@ -113,6 +114,7 @@ def _read_all(
     readings = []
     start = 0
     for item in prepared:
+        check_wanted()
         mine = outputs[start : start + len(item.windows)]
         start += len(item.windows)
         readings.append(_read(item, mine, temperature, threshold, options))
@@ -159,6 +161,7 @@ def _answer_all(
     answers = []
     start = 0
     for index, reading in enumerate(readings):
+        check_wanted()
         mine = suggestions[start : start + len(reading.spans)]
         start += len(reading.spans)
         answers.append(_answer(index, reading, mine, threshold, options))

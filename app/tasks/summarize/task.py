@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
+from app.tasks.helpers import check_wanted
 from app.tasks.inputs import encode_texts, off_loop
 from app.tasks.model import ServedModel
 from app.tasks.sentence_scorer import SentenceScorer
@@ -66,6 +67,7 @@ async def summarize(
 def _segment_all(inputs: Sequence[str], max_chars: int | None) -> list[list[Segment]]:
     documents = []
     for index, text in enumerate(inputs):
+        check_wanted()
         segments = segment_document(text, max_chars)
         shortest = min(map(len, segments))
         if max_chars is not None and shortest > max_chars:
