@@ -13,6 +13,8 @@ from app.changes import Action, Change, ChangeLog
 from app.errors import NotReady
 from app.registry import LoadOptions, ModelInfo, Registry
 from app.runtime.threads import available_threads
+from app.scheduler.engine import RequestContext
+from app.scheduler.model_engine import ModelEngine
 from app.scheduler.scheduler import Scheduler
 from app.settings import Settings, variable
 from app.tasks.model import ServedModel
@@ -82,6 +84,10 @@ class LiveModels:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if self._scheduler:
+            # uvicorn has waited for them already, other servers need not have.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.shutdown_timeout_s):
+                    await self._scheduler.drain()
             await self._scheduler.close()
         if self._registry:
             await self._registry.close()
@@ -92,6 +98,10 @@ class LiveModels:
 
     def get(self, name: str | None, task: Task) -> ServedModel:
         return self._served().get(name, task)
+
+    def accept(self, model: ServedModel, context: RequestContext) -> None:
+        assert isinstance(model.engine, ModelEngine)
+        model.engine.accept(context)
 
     def models(self) -> list[ModelInfo]:
         if self._registry is None:

@@ -75,6 +75,9 @@ class FixedModels:
                 return model
         raise ModelNotFound(f"no model {name!r} for {task}")
 
+    def accept(self, model: ServedModel, context: RequestContext) -> None:
+        return
+
     def models(self) -> list[ModelInfo]:
         return [
             ModelInfo(

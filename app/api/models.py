@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.bundle import Task
 from app.registry import ModelInfo
+from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
 
 
@@ -31,6 +32,13 @@ class ModelRepository(Protocol):
 
         Raises:
             ModelNotFound: there is none, or it cannot do ``task``.
+        """
+
+    def accept(self, model: ServedModel, context: RequestContext) -> None:
+        """Let a request in that ``model`` is to answer; a service that stops waits until it ends.
+
+        Raises:
+            NotReady, EngineDead: no new request is taken.
         """
 
     def models(self) -> list[ModelInfo]:

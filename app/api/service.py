@@ -51,6 +51,7 @@ class Service:
         """
         self.lifecycle.check_serving()
         model = self.models.get(name, task)
+        self.models.accept(model, call.context)
         call.model, call.version = model.name, model.version
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Timing:
     inference: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RequestContext:
     """What follows one request through the rooms.
 
@@ -34,11 +34,25 @@ class RequestContext:
         deadline: on the event loop's clock (``loop.time()``), in seconds; None waits as long as it takes.
         timing: filled in on the way.
         request_id: for logs.
+        turn: on the scheduler's fair clock: when the next rows of this request are due. None until the
+            scheduler has taken the first. A request of several stages keeps its place in the queue.
     """
 
     deadline: float | None = None
     timing: Timing = field(default_factory=Timing)
     request_id: str = ""
+    turn: float | None = None
+    _watchers: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_end(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` when the request is over, however it ends."""
+        self._watchers.append(watcher)
+
+    def end(self) -> None:
+        """The request is over: answered, refused, or its client is gone."""
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher()
 
 
 class Engine(Protocol):
@@ -50,6 +64,7 @@ class Engine(Protocol):
         """Results of ``sequences``, in their order: all of them, or an error for the whole call.
 
         Raises:
+            NotReady: the service is stopping, and this request was not let in before.
             QueueFull: admission refused; its ``retry_after_s`` says when to come back.
             DeadlineExceeded: the wait would pass, or has passed, ``context.deadline``.
             BadItem: a sequence failed in the engine even when run alone.

@@ -20,6 +20,10 @@ class ModelEngine:
         self._scheduler = scheduler
         self.lanes = dict(lanes)
 
+    def accept(self, context: RequestContext) -> None:
+        """See :meth:`app.scheduler.scheduler.Scheduler.accept`."""
+        self._scheduler.accept(context)
+
     async def infer(
         self, sequences: Sequence[TokenSequence], context: RequestContext, *, graph: GraphName = "model"
     ) -> list[Outputs]:

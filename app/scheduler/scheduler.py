@@ -14,6 +14,7 @@ from typing import Literal
 
 from app.runtime.batch import Outputs
 from app.scheduler.admission import Load, admit, check_lengths, enqueue
+from app.scheduler.door import Door
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
 from app.scheduler.fair_clock import FairClock
@@ -24,7 +25,7 @@ from app.text.sequence import TokenSequence
 
 _log = logging.getLogger(__name__)
 
-State = Literal["running", "closed", "dead"]
+State = Literal["running", "draining", "closed", "dead"]
 SUPERVISION_SECONDS = 1.0
 _STOPPING = "the service is stopping; send the request again"
 
@@ -63,10 +64,11 @@ class Scheduler:
         self._queue = BatchQueue()
         self._turns = FairClock(clock())
         self._calls: dict[Call, asyncio.Future[list[Outputs]]] = {}
+        self._door = Door()
         self._running: list[Batch] = []
+        self._offered: dict[Batch, float] = {}
+        self._last_finished = 0.0
         self._planned: asyncio.Handle | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._cause = ""
         self.state: State = "running"
         self.counts = Counts()
@@ -78,6 +80,18 @@ class Scheduler:
 
     # ---- what engines ask
 
+    def accept(self, context: RequestContext) -> None:
+        """Let a request in ahead of its first rows, until it ends (``context.end()``): whoever drains waits
+        for it, between its stages too.
+
+        Raises:
+            NotReady, EngineDead: the service takes no new request.
+        """
+        if context not in self._door:
+            self._check_open(context)
+            self._door.enter(context)
+            context.on_end(lambda: self._door.leave(context))
+
     async def infer(
         self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext
     ) -> list[Outputs]:
@@ -87,7 +101,7 @@ class Scheduler:
         call = self._admit(lane, sequences, context)
         answer: asyncio.Future[list[Outputs]] = self._loop.create_future()
         self._calls[call] = answer
-        self._idle.clear()
+        self._door.enter(call)
         self._tell_queue(lane)
         self._plan_soon()
         try:
@@ -99,7 +113,11 @@ class Scheduler:
                 "the answer was not ready by the request's deadline; ask for less or later"
             ) from None
         except asyncio.CancelledError:
-            self.counts.dropped_cancelled += 1
+            # Whoever called has the same deadline, and its alarm may have rung first.
+            if context.deadline is not None and self._clock() >= context.deadline:
+                self.counts.dropped_deadline += 1
+            else:
+                self.counts.dropped_cancelled += 1
             raise
         finally:
             context.timing.queue += call.queue_seconds
@@ -116,13 +134,18 @@ class Scheduler:
         return self._queue.tokens + self._engaged_tokens()
 
     async def drain(self) -> None:
-        """Return once nothing waits or runs. Requests are still admitted: whoever drains closes the door
-        first, and a request that is already in may need the engine a second time."""
-        await self._idle.wait()
+        """Take no new request, and return once those that are in have ended, or cannot end any more.
+
+        A request that was let in may need the engine several times: its later rows are still admitted.
+        """
+        if self.state == "running":
+            self.state = "draining"
+        if self.state == "draining":
+            await self._door.wait_until_empty()
 
     async def close(self) -> None:
         """Fail what still waits, end the worker after its present batch, and return when it has ended."""
-        if self.state == "running":
+        if self._serving:
             self.state = "closed"
             self._fail_all(NotReady(_STOPPING))
         self._supervision.cancel()
@@ -133,14 +156,11 @@ class Scheduler:
     # ---- admission
 
     def _admit(self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext) -> Call:
-        if self.state == "dead":
-            raise EngineDead(f"{self._cause}; the process is about to be replaced")
-        if self.state == "closed":
-            raise NotReady(_STOPPING)
+        self._check_open(context)
         check_lengths(lane, sequences)
         load = self._load()
         try:
-            wait = admit(load, self._queue, lane, sum(map(len, sequences)), context.deadline)
+            wait = admit(load, self._queue, lane, [len(sequence) for sequence in sequences], context)
         except QueueFull:
             self.counts.refused_full += 1
             raise
@@ -151,6 +171,17 @@ class Scheduler:
         call = enqueue(lane, sequences, context, load, wait, self._age_limit)
         self._queue.add(call.entries)
         return call
+
+    @property
+    def _serving(self) -> bool:
+        return self.state in ("running", "draining")
+
+    def _check_open(self, context: RequestContext) -> None:
+        if self.state == "dead":
+            raise EngineDead(f"{self._cause}; the process is about to be replaced")
+        known = context.turn is not None or context in self._door
+        if self.state == "closed" or (self.state == "draining" and not known):
+            raise NotReady(_STOPPING)
 
     def _load(self) -> Load:
         now = self._clock()
@@ -166,7 +197,7 @@ class Scheduler:
 
     def _plan(self) -> None:
         self._planned = None
-        if self.state != "running":
+        if not self._serving:
             return
         staged = self._worker.staged()
         if staged is not None:
@@ -178,11 +209,13 @@ class Scheduler:
             staged = self._worker.retract()
             if staged is not None:
                 self._running.remove(staged)
+                self._offered.pop(staged, None)
                 self._queue.add(entry for entry in staged.entries if not entry.call.dropped)
         batch = self._queue.take(self._clock())
         if batch is None:
             return
         self._running.append(batch)
+        self._offered[batch] = self._clock()
         self._worker.offer(batch)
         self._tell_queue(batch.lane)
 
@@ -192,7 +225,10 @@ class Scheduler:
             return
         self._running.remove(batch)
         seconds = report.finished - report.started
-        self._count(report, seconds)
+        # The engine's pace, which predictions need, has the gap between two batches in it.
+        begun = max(self._offered.pop(batch, report.started), self._last_finished)
+        self._last_finished = report.finished
+        self._count(report, seconds, report.finished - begun)
         for entry, result in report.results:
             call = entry.call
             if call.dropped or call not in self._calls:
@@ -209,7 +245,7 @@ class Scheduler:
                 self._resolve(call, None)
         self._plan()
 
-    def _count(self, report: Report, seconds: float) -> None:
+    def _count(self, report: Report, seconds: float, pace: float) -> None:
         rows = len(report.results)
         if not rows:
             return
@@ -221,7 +257,7 @@ class Scheduler:
         self.counts.tokens += tokens
         self.counts.padded_tokens += padded
         if not report.retried:
-            report.batch.lane.measured(tokens, seconds)
+            report.batch.lane.measured(tokens, pace)
         if self._observer is not None:
             self._observer.batch(
                 report.batch.lane.label, sequences=rows, tokens=tokens, padded_tokens=padded, seconds=seconds
@@ -255,8 +291,7 @@ class Scheduler:
             self._plan_soon()
         # Breaks the circle between a call and its rows: a model is freed with its last request.
         call.entries = []
-        if not self._calls:
-            self._idle.set()
+        self._door.leave(call)
 
     # ---- the end of the worker
 
@@ -268,7 +303,7 @@ class Scheduler:
         self._supervision = self._loop.call_later(SUPERVISION_SECONDS, self._supervise)
 
     def _died(self, cause: str) -> None:
-        if self.state != "running":
+        if not self._serving:
             return
         self.state = "dead"
         self._cause = cause
@@ -281,6 +316,8 @@ class Scheduler:
     def _fail_all(self, error: Exception) -> None:
         self._queue.clear()
         self._running.clear()
+        self._offered.clear()
+        self._door.clear()
         for call, answer in list(self._calls.items()):
             call.dropped = True
             if not answer.done():

@@ -13,7 +13,9 @@ from app.changes import ChangeLog
 from app.errors import NotReady
 from app.live import LiveModels, threads_of
 from app.runtime.threads import available_threads
+from app.scheduler.engine import RequestContext
 from app.settings import Settings
+from app.tasks.classify import classify
 from tests.toy import toy_bundle
 
 
@@ -97,5 +99,41 @@ def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_pat
         await models.start()
         assert models.ready
         await models.close()
+
+    asyncio.run(scenario())
+
+
+def test_closing_waits_for_requests_that_are_in(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path)
+        await models.start()
+        context = RequestContext()
+        model = models.get(None, "classify")
+        models.accept(model, context)
+        closing = asyncio.create_task(models.close())
+        await asyncio.sleep(0.05)
+        with pytest.raises(NotReady):
+            models.accept(model, RequestContext())
+        with pytest.raises(NotReady):
+            await classify(model, ["好"], context=RequestContext())
+        answers = [await classify(model, ["好"], context=context) for _ in range(2)]
+        assert all(answer[0].label for answer in answers)
+        assert not closing.done()
+        context.end()
+        await closing
+
+    asyncio.run(scenario())
+
+
+def test_closing_does_not_wait_for_ever(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path, shutdown_timeout_s=0.05)
+        await models.start()
+        models.accept(models.get(None, "classify"), RequestContext())
+        await asyncio.wait_for(models.close(), 10)
 
     asyncio.run(scenario())

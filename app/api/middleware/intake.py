@@ -69,6 +69,7 @@ class Intake:
             await self._work(call, timeout_s, patience, scope, receive, send)
         finally:
             self._held_bytes -= call.body_bytes
+            call.context.end()
 
     async def _read(self, call: Call, scope: Scope, receive: Receive) -> bytes:
         declared = header(scope, b"content-length")

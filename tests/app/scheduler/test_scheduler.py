@@ -160,7 +160,7 @@ def test_a_wait_past_the_deadline_is_refused_at_once() -> None:
             await bench.infer(500, 500, 500, 500, deadline=loop.time() + 1.5)
         assert loop.time() == 0.0
         assert bench.scheduler.counts.refused_deadline == 1
-        assert len(await bench.infer(100, deadline=loop.time() + 7.0)) == 1
+        assert len(await bench.infer(100, deadline=loop.time() + 11.0)) == 1
         await asyncio.gather(*backlog)
 
     simulate(story)
@@ -218,21 +218,121 @@ def test_a_dead_worker_fails_everybody_at_once() -> None:
     simulate(story)
 
 
-def test_drain_waits_for_what_is_in_and_close_refuses() -> None:
+def test_drain_waits_for_what_is_in_and_lets_nobody_else_in() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
         bench = Bench(overhead=1.0, budget=10)
         tasks = [asyncio.create_task(bench.infer(10)) for _ in range(3)]
         await asyncio.sleep(0.5)
-        await bench.scheduler.drain()
+        draining = asyncio.create_task(bench.scheduler.drain())
+        await asyncio.sleep(0)
+        for attempt in (bench.infer(10), bench.infer(11)):
+            with pytest.raises(NotReady, match="stopping") as refused:
+                await attempt
+            assert refused.value.retry_after_s == 1.0
+        with pytest.raises(NotReady):
+            bench.scheduler.accept(RequestContext())
+        await draining
         assert loop.time() == pytest.approx(3.0, rel=0.01)
         assert all([len(await task) == 1 for task in tasks])
+        assert sum(map(len, bench.session.batches)) == 3
+
+    simulate(story)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_request_that_is_in_finishes_its_stages_while_others_are_refused(announced: bool) -> None:
+    """Announced, it may be at its texts when the service stops, and is waited for between its stages."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(overhead=1.0, budget=10)
+        context = RequestContext()
+        if announced:
+            bench.scheduler.accept(context)
+            bench.scheduler.accept(context)
+
+        async def request() -> float:
+            if announced:
+                await asyncio.sleep(1)
+            for _ in range(3):
+                await bench.scheduler.infer(bench.lane, [row(10)], context)
+                if announced:
+                    await asyncio.sleep(2)
+            context.end()
+            return loop.time()
+
+        running = asyncio.create_task(request())
+        await asyncio.sleep(0.5)
+        draining = asyncio.create_task(bench.scheduler.drain())
+        await asyncio.sleep(0)
+        with pytest.raises(NotReady):
+            await bench.infer(10)
+        await draining
+        if announced:
+            assert running.done(), "between its stages it was in"
+        assert await running == loop.time()
+
+    simulate(story)
+
+
+def test_nobody_waits_for_the_requests_of_a_dead_engine() -> None:
+    async def story() -> None:
+        bench = Bench(overhead=60.0)
+        context = RequestContext()
+        bench.scheduler.accept(context)
+        draining = asyncio.create_task(bench.scheduler.drain())
+        await asyncio.sleep(0.1)
+        assert not draining.done()
+        bench.worker.sick = "the inference thread is gone"
+        await draining
+        assert bench.scheduler.state == "dead", "death is noticed while draining too"
+        await bench.scheduler.drain()
+        context.end()
+        with pytest.raises(EngineDead):
+            bench.scheduler.accept(RequestContext())
+
+    simulate(story)
+
+
+def test_close_fails_what_still_waits() -> None:
+    async def story() -> None:
+        bench = Bench(overhead=1.0, budget=10)
         late = asyncio.create_task(bench.infer(10))
         await asyncio.sleep(0.1)
         await bench.scheduler.close()
         for attempt in (late, bench.infer(10)):
             with pytest.raises(NotReady):
                 await attempt
+
+    simulate(story)
+
+
+def test_the_next_stage_of_a_request_goes_ahead_of_those_that_came_after_it() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(overhead=1.0, budget=10)
+        context = RequestContext(deadline=loop.time() + 5.0)
+        first = asyncio.create_task(bench.scheduler.infer(bench.lane, [row(10)], context))
+        await asyncio.sleep(0.5)
+        others = [asyncio.create_task(bench.infer(10)) for _ in range(20)]
+        await first
+        # One batch runs and one is staged by the time it comes back; twenty would be too late.
+        await bench.scheduler.infer(bench.lane, [row(10)], context)
+        assert loop.time() < 4.5
+        await asyncio.gather(*others)
+
+    simulate(story)
+
+
+def test_the_predicted_pace_has_the_gaps_between_batches_in_it() -> None:
+    async def story() -> None:
+        bench = Bench(per_token=1e-3, overhead=0.0, budget=100)
+        start = bench.worker._start
+        # The engine's thread gets no CPU for a while after every batch.
+        bench.worker._start = lambda: asyncio.get_running_loop().call_later(0.1, start)  # type: ignore[method-assign]
+        await asyncio.gather(*(bench.infer(100) for _ in range(60)))
+        assert bench.lane.seconds_per_token == pytest.approx(2e-3, rel=0.02)
 
     simulate(story)
 
