@@ -41,7 +41,8 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/si
         /usr/local/bin/wheel /usr/share/python-wheels && \
     /opt/electra/bin/python /tmp/sbom.py /opt/electra/sbom.cdx.json && rm /tmp/sbom.py && \
     mkdir /models
-# The CUDA libraries of the GPU lock lie among the Python packages, where the loader does not look by itself.
+# The CUDA 13 libraries of the GPU lock (for drivers from 580 on) lie among the Python packages, where the loader does not
+# look by itself.
 RUN for folder in /opt/electra/lib/python3*/site-packages/nvidia/*/lib; do \
         [ ! -d "$folder" ] || echo "$folder" >>/etc/ld.so.conf.d/electra.conf; done && ldconfig
 ENV PATH=/opt/electra/bin:$PATH \
