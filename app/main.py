@@ -23,6 +23,7 @@ from app.api.middleware.access import Access
 from app.api.middleware.intake import Intake, Patience
 from app.api.middleware.observe import Observe
 from app.api.middleware.problems import Problems
+from app.api.middleware.shortcut import Shortcut
 from app.api.models import ModelRepository, NoModels
 from app.api.openapi import install_openapi
 from app.api.ratelimit import RateLimiter
@@ -51,6 +52,7 @@ _PUBLIC = frozenset(
         "/v2/health/ready",
     }
 )  # fmt: skip
+_TASKS = (classify, detect_replaced, summarize, predict, tokenize)
 
 OpenModels = Callable[[Settings, Lifecycle, Metrics | None, Path | None], ModelRepository]
 
@@ -120,7 +122,7 @@ def create_app(
         exception_handlers={HTTPException: _reraise},
     )
     app.state.service = service
-    for module in (classify, detect_replaced, summarize, predict, tokenize, models, info, health, metrics):
+    for module in (*_TASKS, models, info, health, metrics):
         app.include_router(module.router)
     site.install_site(app, page=settings.page, docs=settings.docs)
     install_openapi(app, version, settings.root_path)
@@ -179,6 +181,7 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
             ),
             administers=lambda path: path.startswith(models.PREFIX),
         ),
+        Middleware(Shortcut, routes=[route for module in _TASKS for route in module.router.routes]),
     ]
     return stack
 

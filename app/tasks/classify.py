@@ -163,9 +163,8 @@ async def _classify(
     start = 0
     for index, item in enumerate(rows):
         weights = [len(row) for row in item.sequences]
-        logits = np.stack([output["logits"] for output in outputs[start : start + len(weights)]])
+        mean = _mean([output["logits"] for output in outputs[start : start + len(weights)]], weights)
         start += len(weights)
-        mean = np.average(logits.astype(np.float64), axis=0, weights=weights)
         probs = activate(mean, chosen)
         ranked = _ranked(manifest.labels, mean, probs)
         answers.append(
@@ -182,6 +181,13 @@ async def _classify(
             )
         )
     return answers
+
+
+def _mean(logits: Sequence[npt.NDArray[np.float32]], weights: Sequence[int]) -> FloatArray:
+    """Weighted mean of rows of ``logits`` ``[labels]``, float64."""
+    if len(logits) == 1:
+        return logits[0].astype(np.float64)
+    return np.asarray(np.average(np.stack(logits).astype(np.float64), axis=0, weights=weights), np.float64)
 
 
 def activate(logits: FloatArray, function: FunctionToApply) -> FloatArray:

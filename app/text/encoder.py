@@ -88,8 +88,9 @@ class TextEncoder:
             self.pieces[index] = piece
         self._check_special_tokens(tokenizer_file)
         self._is_continuation = np.array([piece.startswith("##") for piece in self.pieces], bool)
-        controls = {special_tokens.pad, special_tokens.cls, special_tokens.sep, special_tokens.mask}
-        self._controls = np.array(sorted(controls), np.int64)
+        controls = [special_tokens.pad, special_tokens.cls, special_tokens.sep, special_tokens.mask]
+        self._is_control = np.zeros(len(self.pieces), bool)
+        self._is_control[controls] = True
 
     def _check_special_tokens(self, tokenizer_file: Path) -> None:
         names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
@@ -138,7 +139,7 @@ class TextEncoder:
         ids = np.array(encoding.ids, np.int64)
         offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
         # A second lock on the door: an odd pre-tokenizer could hand WordPiece the literal string "[MASK]".
-        ids[np.isin(ids, self._controls)] = self.special_tokens.unk
+        ids[self._is_control[ids]] = self.special_tokens.unk
         return Encoded(
             ids=ids,
             offsets=extend_to_graphemes(text, offsets),
