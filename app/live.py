@@ -99,9 +99,11 @@ class LiveModels:
     def get(self, name: str | None, task: Task) -> ServedModel:
         return self._served().get(name, task)
 
-    def accept(self, model: ServedModel, context: RequestContext) -> None:
+    def accept(
+        self, model: ServedModel, context: RequestContext, characters: int = 0, texts: int = 0
+    ) -> None:
         assert isinstance(model.engine, ModelEngine)
-        model.engine.accept(context)
+        model.engine.accept(context, characters, texts)
 
     def models(self) -> list[ModelInfo]:
         if self._registry is None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.api.call import ARRIVED
 from app.api.lifecycle import Lifecycle
 from app.bundle import GraphName, Task, read_bundle
 from app.errors import ModelNotFound
@@ -54,12 +55,14 @@ class WatchedEngine:
 
 @dataclass
 class FixedModels:
-    """A model repository that holds what it was given. ``done``: what an administrator asked for."""
+    """A model repository that holds what it was given. ``done``: what an administrator asked for;
+    ``accepted``: name, characters and texts of every request that was let in."""
 
     served: dict[str, ServedModel]
     engine: WatchedEngine
     failure: Exception | None = None
     done: list[tuple[str, str, str | None]] = field(default_factory=list)
+    accepted: list[tuple[str, int, int]] = field(default_factory=list)
     ready: bool = True
 
     async def start(self) -> None:
@@ -75,8 +78,10 @@ class FixedModels:
                 return model
         raise ModelNotFound(f"no model {name!r} for {task}")
 
-    def accept(self, model: ServedModel, context: RequestContext) -> None:
-        return
+    def accept(
+        self, model: ServedModel, context: RequestContext, characters: int = 0, texts: int = 0
+    ) -> None:
+        self.accepted.append((model.name, characters, texts))
 
     def models(self) -> list[ModelInfo]:
         return [
@@ -164,8 +169,12 @@ async def call(
     headers: Sequence[tuple[bytes, bytes]] = ((b"content-type", b"application/json"),),
     gap_s: float = 0.0,
     then_disconnect: bool = False,
+    arrived: float | None = None,
 ) -> tuple[int, bytes]:
-    """Speak ASGI to ``app``: send ``messages``, ``gap_s`` apart; returns status (0: none) and body."""
+    """Speak ASGI to ``app``: send ``messages``, ``gap_s`` apart; returns status (0: none) and body.
+
+    ``arrived``: when the server says that it read the headers.
+    """
     waiting = list(messages)
     answer: dict[str, Any] = {"status": 0, "body": b""}
     over = asyncio.Event()
@@ -187,7 +196,7 @@ async def call(
             if not message.get("more_body"):
                 over.set()
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -201,5 +210,7 @@ async def call(
         "client": ("127.0.0.1", 1),
         "server": ("test", 80),
     }
+    if arrived is not None:
+        scope[ARRIVED] = arrived
     await app(scope, receive, send)
     return answer["status"], answer["body"]

@@ -34,11 +34,19 @@ class ModelRepository(Protocol):
             ModelNotFound: there is none, or it cannot do ``task``.
         """
 
-    def accept(self, model: ServedModel, context: RequestContext) -> None:
+    def accept(
+        self, model: ServedModel, context: RequestContext, characters: int = 0, texts: int = 0
+    ) -> None:
         """Let a request in that ``model`` is to answer; a service that stops waits until it ends.
+
+        Args:
+            model: that answers.
+            context: of the request.
+            characters, texts: what is to be computed; 0 where the engine is not needed.
 
         Raises:
             NotReady, EngineDead: no new request is taken.
+            QueueFull: so much would not be done in time.
         """
 
     def models(self) -> list[ModelInfo]:

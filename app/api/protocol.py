@@ -8,12 +8,12 @@ already on its way.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.api.call import ARRIVED, new_request_id
 from app.api.errors import render
 from app.errors import BadRequest, HeadersTooLarge, RequestTimeout, ServiceError
 
@@ -70,6 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
         # The body has its own deadline, which is answered with 408. This one ends a client that goes on
         # sending a body that has been refused.
         self._arm(self.config.body_timeout_s + _SLACK_S)
+        self.scope[ARRIVED] = self.loop.time()  # type: ignore[literal-required]
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
@@ -123,7 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
             # An answer to an earlier request is due or being written; another one would corrupt it.
             self.transport.close()
             return
-        status, headers, body = render(error, path="", request_id=os.urandom(16).hex())
+        status, headers, body = render(error, path="", request_id=new_request_id())
         head = [STATUS_LINE[status], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
         self.transport.close()

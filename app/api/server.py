@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
@@ -18,6 +19,10 @@ from app.settings import Settings
 EXIT_STARTUP = 1
 EXIT_DIED = 70
 _GRACE_AFTER_DEATH_S = 2
+MOST_AT_ONCE = 64
+"""Connections taken in one turn of the event loop."""
+_MOST_OF_MANY = 2
+"""The same of one worker of several: clients that come together are to spread over them."""
 
 
 class Server(uvicorn.Server):
@@ -34,6 +39,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._pipe = pipe
         self._spare: list[socket.socket] = []
+        self._greeting: set[asyncio.Task[object]] = set()
         self.exit_code = 0
         self._lifecycle = lifecycle
         self._drain_delay_s = drain_delay_s
@@ -55,9 +61,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._pipe is not None:
             asyncio.get_running_loop().add_reader(self._pipe, self._on_orphaned, self._pipe)
-        # A second handle on the same sockets: see _accept_rest.
+        # A second handle on the same sockets, which we accept from ourselves.
         self._spare = [each.dup() for each in sockets or ()]
         await super().startup(sockets)
+        for spare in self._spare:
+            spare.setblocking(False)
+            asyncio.get_running_loop().add_reader(spare, self._on_knocking, spare)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._accept_rest()
@@ -74,14 +83,25 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         for spare in self._spare:
-            spare.setblocking(False)
-            accepted = []
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    accepted.append(spare.accept()[0])
+            loop.remove_reader(spare)
+            accepted = _accept(spare)
             spare.close()
             for connection in accepted:
                 await loop.connect_accepted_socket(self._protocol, connection)
+        if self._greeting:
+            await asyncio.wait(self._greeting)
+
+    def _on_knocking(self, spare: socket.socket) -> None:
+        """Take in whoever waits at the port.
+
+        uvloop takes one connection in each turn of the loop. When a turn is long, because much is to be done,
+        new clients would wait for seconds where nobody sees them, while old ones are served at once.
+        """
+        loop = asyncio.get_running_loop()
+        for connection in _accept(spare, MOST_AT_ONCE if self._pipe is None else _MOST_OF_MANY):
+            greeting = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+            self._greeting.add(greeting)
+            greeting.add_done_callback(self._greeting.discard)
 
     def _protocol(self) -> GuardedProtocol:
         return GuardedProtocol(
@@ -102,6 +122,15 @@ class Server(uvicorn.Server):
         self.exit_code = EXIT_DIED if self._lifecycle.was_ready else EXIT_STARTUP
         self.config.timeout_graceful_shutdown = _GRACE_AFTER_DEATH_S
         self.should_exit = True
+
+
+def _accept(listener: socket.socket, most: float = math.inf) -> list[socket.socket]:
+    """Connections that wait at ``listener``, at most so many."""
+    accepted: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        while len(accepted) < most:
+            accepted.append(listener.accept()[0])
+    return accepted
 
 
 def make_config(app: object, settings: Settings) -> GuardedConfig:

@@ -42,16 +42,24 @@ class Service:
     version: str
     threads: int
 
-    def model_for(self, call: Call, name: str | None, task: Task) -> ServedModel:
-        """The model that answers ``call``.
+    def model_for(self, call: Call, name: str | None, task: Task, *, computes: bool = True) -> ServedModel:
+        """The model that answers ``call``, and the call is in. Its texts must have been admitted before.
+
+        Args:
+            call: in which the answering model is noted.
+            name: as the request has it.
+            task: that the model must be able to do.
+            computes: whether the engine is needed, which may have no time for it.
 
         Raises:
             NotReady, EngineDead: the service takes no work.
+            QueueFull: the engine has no time.
             ModelNotFound: no such model, or it cannot do ``task``.
         """
         self.lifecycle.check_serving()
         model = self.models.get(name, task)
-        self.models.accept(model, call.context)
+        asked = (call.characters, call.items) if computes else (0, 0)
+        self.models.accept(model, call.context, *asked)
         call.model, call.version = model.name, model.version
         return model
 

@@ -34,6 +34,7 @@ class RequestContext:
         deadline: on the event loop's clock (``loop.time()``), in seconds; None waits as long as it takes.
         timing: filled in on the way.
         request_id: for logs.
+        characters: of all texts, where they are known before their tokens.
         turn: on the scheduler's fair clock: when the next rows of this request are due. None until the
             scheduler has taken the first. A request of several stages keeps its place in the queue.
     """
@@ -41,6 +42,7 @@ class RequestContext:
     deadline: float | None = None
     timing: Timing = field(default_factory=Timing)
     request_id: str = ""
+    characters: int = 0
     turn: float | None = None
     _watchers: list[Callable[[], None]] = field(default_factory=list)
 

@@ -20,9 +20,9 @@ class ModelEngine:
         self._scheduler = scheduler
         self.lanes = dict(lanes)
 
-    def accept(self, context: RequestContext) -> None:
+    def accept(self, context: RequestContext, characters: int = 0, texts: int = 0) -> None:
         """See :meth:`app.scheduler.scheduler.Scheduler.accept`."""
-        self._scheduler.accept(context)
+        self._scheduler.accept(self.lanes["model"], context, characters, texts)
 
     async def infer(
         self, sequences: Sequence[TokenSequence], context: RequestContext, *, graph: GraphName = "model"

@@ -41,6 +41,7 @@ class Lane:
         batch_tokens: budget of padded tokens; a single longer row still runs, alone.
         seconds_per_token: measured, of real tokens in whole batches.
         overhead_tokens: fixed cost of a batch, in tokens: makes a fuller batch worth some padding.
+        tokens_per_character: measured, of requests whose characters are known; 0 before the first.
         batch_positions: most masked positions in a batch: each costs a row of the vocabulary's width.
         waiting: rows in the queue, among them some that were discarded and not yet swept out.
         waiting_rows: those that still want an answer.
@@ -54,6 +55,7 @@ class Lane:
     seconds_per_token: float
     overhead_tokens: float = 32.0
     batch_positions: int = 256
+    tokens_per_character: float = 0.0
     waiting: list[Entry] = field(default_factory=list)
     waiting_rows: int = 0
     waiting_tokens: int = 0
@@ -80,6 +82,17 @@ class Lane:
         self._seconds = self._seconds * DECAY + seconds
         self._tokens = self._tokens * DECAY + tokens
         self.seconds_per_token = self._seconds / self._tokens
+
+    def counted(self, tokens: int, characters: int) -> None:
+        """Learn from a request whose ``characters`` have become ``tokens``."""
+        found = tokens / characters
+        known = self.tokens_per_character
+        self.tokens_per_character = known * DECAY + found * (1 - DECAY) if known else found
+
+    def estimate(self, characters: int, texts: int) -> int:
+        """About how many tokens so many characters in so many texts will be, and rather fewer than more: of
+        each text at most one row is counted, as there may be with ``truncate``."""
+        return int(min(characters * self.tokens_per_character, texts * self.session.max_tokens))
 
 
 @dataclass(slots=True, eq=False)
@@ -145,7 +158,7 @@ class BatchQueue:
         self.tokens = 0
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Let ``entries`` wait (again, when they come back from the engine's slot)."""
+        """Let ``entries`` wait (again, when they come back from the engine's tray)."""
         for entry in entries:
             lane = entry.lane
             entry.waiting = True

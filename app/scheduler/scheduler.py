@@ -1,12 +1,13 @@
 """The asyncio side of inference: one scheduler in a process, whatever the number of models.
 
-All state lives on the event loop; the worker's thread sees only the batch in its slot. A batch starts the
+All state lives on the event loop; the worker's thread sees only the batches in its tray. A batch starts the
 moment the engine is free: nothing here sleeps.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
 from app.scheduler.fair_clock import FairClock
 from app.scheduler.observer import Counts, Observer
+from app.scheduler.pipeline import Pipeline
 from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
 from app.scheduler.worker import InferenceThread, Report, Worker
 from app.text.sequence import TokenSequence
@@ -65,9 +67,6 @@ class Scheduler:
         self._turns = FairClock(clock())
         self._calls: dict[Call, asyncio.Future[list[Outputs]]] = {}
         self._door = Door()
-        self._running: list[Batch] = []
-        self._offered: dict[Batch, float] = {}
-        self._last_finished = 0.0
         self._planned: asyncio.Handle | None = None
         self._cause = ""
         self.state: State = "running"
@@ -76,21 +75,33 @@ class Scheduler:
             self._worker: Worker = InferenceThread(self._loop, self._finished, self._died, clock)
         else:
             self._worker = worker(self._finished, self._died, clock)
+        self._pipeline = Pipeline(self._queue, self._worker, clock)
         self._supervision = self._loop.call_later(SUPERVISION_SECONDS, self._supervise)
 
     # ---- what engines ask
 
-    def accept(self, context: RequestContext) -> None:
+    def accept(self, lane: Lane, context: RequestContext, characters: int = 0, texts: int = 0) -> None:
         """Let a request in ahead of its first rows, until it ends (``context.end()``): whoever drains waits
         for it, between its stages too.
 
+        Where its rows would be refused anyway, as far as ``characters`` tell, it is refused now, before
+        anything is spent on its texts.
+
         Raises:
             NotReady, EngineDead: the service takes no new request.
+            QueueFull: as :meth:`infer`.
         """
-        if context not in self._door:
-            self._check_open(context)
-            self._door.enter(context)
-            context.on_end(lambda: self._door.leave(context))
+        if context in self._door:
+            return
+        self._check_open(context)
+        tokens = lane.estimate(characters, texts)
+        if tokens and self._queue.rows:
+            # Only the tokens themselves can tell whether a request is too large for its deadline.
+            with contextlib.suppress(DeadlineExceeded):
+                self._check_room(lane, [tokens], context)
+        context.characters = characters
+        self._door.enter(context)
+        context.on_end(lambda: self._door.leave(context))
 
     async def infer(
         self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext
@@ -98,7 +109,11 @@ class Scheduler:
         """Results of ``sequences`` in their order; see :meth:`app.scheduler.engine.Engine.infer`."""
         if not sequences:
             return []
-        call = self._admit(lane, sequences, context)
+        try:
+            call = self._admit(lane, sequences, context)
+        except DeadlineExceeded:
+            self.counts.refused_deadline += 1
+            raise
         answer: asyncio.Future[list[Outputs]] = self._loop.create_future()
         self._calls[call] = answer
         self._door.enter(call)
@@ -126,12 +141,12 @@ class Scheduler:
 
     def backlog_seconds(self) -> float:
         """How long the engine needs for everything that was admitted, by its measured speed."""
-        return self._queue.seconds() + self._engaged_seconds()
+        return self._queue.seconds() + self._pipeline.seconds
 
     @property
     def pending_tokens(self) -> int:
         """Tokens that wait or run."""
-        return self._queue.tokens + self._engaged_tokens()
+        return self._queue.tokens + self._pipeline.tokens
 
     async def drain(self) -> None:
         """Take no new request, and return once those that are in have ended, or cannot end any more.
@@ -158,19 +173,22 @@ class Scheduler:
     def _admit(self, lane: Lane, sequences: Sequence[TokenSequence], context: RequestContext) -> Call:
         self._check_open(context)
         check_lengths(lane, sequences)
-        load = self._load()
-        try:
-            wait = admit(load, self._queue, lane, [len(sequence) for sequence in sequences], context)
-        except QueueFull:
-            self.counts.refused_full += 1
-            raise
-        except DeadlineExceeded:
-            self.counts.refused_deadline += 1
-            raise
+        sizes = [len(sequence) for sequence in sequences]
+        if context.characters and context.turn is None:
+            lane.counted(sum(sizes), context.characters)
+        load, wait = self._check_room(lane, sizes, context)
         self.counts.admitted += 1
         call = enqueue(lane, sequences, context, load, wait, self._age_limit)
         self._queue.add(call.entries)
         return call
+
+    def _check_room(self, lane: Lane, sizes: Sequence[int], context: RequestContext) -> tuple[Load, float]:
+        load = self._load()
+        try:
+            return load, admit(load, self._queue, lane, sizes, context)
+        except QueueFull:
+            self.counts.refused_full += 1
+            raise
 
     @property
     def _serving(self) -> bool:
@@ -186,7 +204,7 @@ class Scheduler:
     def _load(self) -> Load:
         now = self._clock()
         turn = self._turns.read(now, len(self._calls))
-        return Load(now, turn, self._limit, self.pending_tokens, self._engaged_seconds())
+        return Load(now, turn, self._limit, self.pending_tokens, self._pipeline.seconds)
 
     # ---- batches
 
@@ -197,44 +215,22 @@ class Scheduler:
 
     def _plan(self) -> None:
         self._planned = None
-        if not self._serving:
-            return
-        staged = self._worker.staged()
-        if staged is not None:
-            # Newcomers join the staged batch, unless they could not: planning costs time with each row that
-            # waits.
-            deep = staged.lane.waiting_tokens >= staged.lane.lookahead_tokens
-            if staged.full or deep or not self._queue.rows:
-                return
-            staged = self._worker.retract()
-            if staged is not None:
-                self._running.remove(staged)
-                self._offered.pop(staged, None)
-                self._queue.add(entry for entry in staged.entries if not entry.call.dropped)
-        batch = self._queue.take(self._clock())
-        if batch is None:
-            return
-        self._running.append(batch)
-        self._offered[batch] = self._clock()
-        self._worker.offer(batch)
-        self._tell_queue(batch.lane)
+        if self._serving:
+            for lane in self._pipeline.fill():
+                self._tell_queue(lane)
 
     def _finished(self, report: Report) -> None:
-        batch = report.batch
-        if batch not in self._running:
+        pace = self._pipeline.finished(report)
+        if pace is None:
             return
-        self._running.remove(batch)
         seconds = report.finished - report.started
-        # The engine's pace, which predictions need, has the gap between two batches in it.
-        begun = max(self._offered.pop(batch, report.started), self._last_finished)
-        self._last_finished = report.finished
-        self._count(report, seconds, report.finished - begun)
+        self._count(report, seconds, pace)
         for entry, result in report.results:
             call = entry.call
             if call.dropped or call not in self._calls:
                 continue
             call.queue_seconds = max(call.queue_seconds, report.started - entry.arrival)
-            call.inference_seconds += seconds if entry is _first_of(call, batch) else 0.0
+            call.inference_seconds += seconds if entry is _first_of(call, report.batch) else 0.0
             if isinstance(result, Exception):
                 self.counts.bad_rows += 1
                 self._resolve(call, _bad_item(entry, result))
@@ -315,8 +311,7 @@ class Scheduler:
 
     def _fail_all(self, error: Exception) -> None:
         self._queue.clear()
-        self._running.clear()
-        self._offered.clear()
+        self._pipeline.clear()
         self._door.clear()
         for call, answer in list(self._calls.items()):
             call.dropped = True
@@ -325,12 +320,6 @@ class Scheduler:
                 answer.set_exception(type(error)(*error.args))
 
     # ---- small things
-
-    def _engaged_tokens(self) -> int:
-        return sum(batch.tokens for batch in self._running)
-
-    def _engaged_seconds(self) -> float:
-        return sum(batch.tokens * batch.lane.seconds_per_token for batch in self._running)
 
     def _tell_queue(self, lane: Lane) -> None:
         if self._observer is not None:

@@ -1,9 +1,8 @@
-"""The inference thread: takes the batch that lies in its slot, runs it, reports, takes the next.
+"""The inference thread: takes the first batch of its tray, runs it, reports, takes the next.
 
 One thread runs all graphs of a process: two at once would only share the same cores and get in each other's
-way. The slot holds the batch that runs next, so that the engine does not wait for the event loop between
-two batches; until the thread takes it, the scheduler may take it back and plan anew with what has arrived
-since.
+way. The tray holds what runs next, so that the engine does not wait for the event loop between two batches;
+until the thread takes a batch, the scheduler may take it back and plan anew with what has arrived since.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -47,13 +47,13 @@ class Worker(Protocol):
     """Where batches run. Reports arrive on the event loop."""
 
     def offer(self, batch: Batch) -> None:
-        """Put ``batch`` into the empty slot."""
+        """Put ``batch`` behind those that lie in the tray."""
 
     def retract(self) -> Batch | None:
-        """Take the slot's batch back; None when it has been started or there is none."""
+        """Take the tray's last batch back; None when all have been started."""
 
-    def staged(self) -> Batch | None:
-        """The slot's batch, not yet started."""
+    def staged(self) -> Sequence[Batch]:
+        """What lies in the tray, not yet started, in its order."""
 
     def trouble(self) -> str | None:
         """Why no more reports will come, as far as can be seen from outside; None while all is well."""
@@ -87,7 +87,7 @@ class InferenceThread:
         self._clock = clock
         self._stall_limit = stall_limit
         self._changed = threading.Condition()
-        self._slot: Batch | None = None
+        self._tray: deque[Batch] = deque()
         self._busy_since: float | None = None
         self._stopping = False
         sys.setswitchinterval(min(sys.getswitchinterval(), GIVE_WAY_SECONDS))
@@ -97,18 +97,18 @@ class InferenceThread:
     def offer(self, batch: Batch) -> None:
         """See :class:`Worker`."""
         with self._changed:
-            self._slot = batch
+            self._tray.append(batch)
             self._changed.notify()
 
     def retract(self) -> Batch | None:
         """See :class:`Worker`."""
         with self._changed:
-            batch, self._slot = self._slot, None
-            return batch
+            return self._tray.pop() if self._tray else None
 
-    def staged(self) -> Batch | None:
+    def staged(self) -> Sequence[Batch]:
         """See :class:`Worker`."""
-        return self._slot
+        with self._changed:
+            return tuple(self._tray)
 
     def trouble(self) -> str | None:
         """See :class:`Worker`."""
@@ -141,11 +141,11 @@ class InferenceThread:
     def _next(self) -> Batch | None:
         with self._changed:
             self._busy_since = None
-            while self._slot is None:
+            while not self._tray:
                 if self._stopping:
                     return None
                 self._changed.wait()
-            batch, self._slot = self._slot, None
+            batch = self._tray.popleft()
             self._busy_since = self._clock()
             return batch
 

@@ -124,6 +124,9 @@ def test_several_workers_share_the_port_the_metrics_and_what_an_administrator_sa
     models: Path, tmp_path: Path
 ) -> None:
     with running(models, tmp_path / "workers", workers=2, admin_key="boss") as server:
+        # The first worker says that it is ready; the other may still be loading.
+        eventually(lambda: server.log.count("serving sentiment/1") == 2, 30)
+        eventually(lambda: {server.get("/readyz").status_code for _ in range(12)} == {200}, 30)
         arrive(models, "2", seed=2)
 
         def seen(version: str) -> bool:

@@ -21,9 +21,9 @@ async def tokenize_endpoint(body: TokenizeRequest, request: Request) -> Response
     service, call = current(request)
     service.admit(call, [body.prompt], field="prompt")
     try:
-        model = service.model_for(call, body.model, "classify")
+        model = service.model_for(call, body.model, "classify", computes=False)
     except ModelNotFound:
-        model = service.model_for(call, body.model, "encode")
+        model = service.model_for(call, body.model, "encode", computes=False)
     (encoded,) = await encode_texts(model.encoder, [body.prompt], call.context, field="prompt")
     ids: list[int] = encoded.ids.tolist()
     offsets: list[list[int]] = encoded.offsets.tolist()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 
 import pytest
+import uvloop
 
 from app.api.lifecycle import Lifecycle, State
 from app.api.protocol import GuardedProtocol
-from app.api.server import EXIT_DIED, EXIT_STARTUP, Server, make_config
+from app.api.server import EXIT_DIED, EXIT_STARTUP, MOST_AT_ONCE, Server, make_config
 from app.settings import Settings
 
 
@@ -64,3 +66,36 @@ def test_the_configuration_keeps_our_times() -> None:
     assert (config.header_timeout_s, config.body_timeout_s, config.timeout_keep_alive) == (3, 4, 5)
     config.load()
     assert config.http_protocol_class is GuardedProtocol
+
+
+def test_newcomers_do_not_wait_for_a_turn_of_the_event_loop_each(lifecycle: Lifecycle) -> None:
+    """Where turns are long they would wait for seconds, and nobody would see them."""
+    clients: list[socket.socket] = []
+
+    async def quiet(scope: dict[str, object], receive: object, send: object) -> None:
+        raise RuntimeError("no lifespan, no requests")
+
+    async def story() -> None:
+        config = make_config(quiet, Settings())
+        config.lifespan = "off"
+        made = Server(config, lifecycle, 0.0)
+        with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+            serving = asyncio.create_task(made.serve([listener]))
+            while not made.started:  # noqa: ASYNC110 - it has no event to wait for
+                await asyncio.sleep(0.01)
+            for _ in range(2 * MOST_AT_ONCE):
+                clients.append(socket.create_connection(listener.getsockname()))
+            for _ in range(8):
+                await asyncio.sleep(0.001)
+            assert len(made.server_state.connections) == len(clients)
+            clients.append(socket.create_connection(listener.getsockname()))
+            made.should_exit = True
+            await asyncio.wait_for(serving, 30)
+        # The last one came when the door was being closed: it was taken in, then let go in order.
+        clients[-1].settimeout(10)
+        assert clients[-1].recv(1) == b""
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+    for client in clients:
+        client.close()

@@ -71,7 +71,7 @@ class EchoSession:
 
 
 class SimulatedWorker:
-    """Computes at once, reports ``cost(batch)`` seconds later; treats its slot as the thread does."""
+    """Computes at once, reports ``cost(batch)`` seconds later; treats its tray as the thread does."""
 
     def __init__(
         self, on_report: Callable[[Report], None], cost: Callable[[Batch], float], clock: Callable[[], float]
@@ -80,34 +80,32 @@ class SimulatedWorker:
         self._on_report = on_report
         self._cost = cost
         self._clock = clock
-        self._slot: Batch | None = None
+        self._tray: list[Batch] = []
         self._busy = False
         self.sick: str | None = None
         self.batches: list[Batch] = []
         self.busy_seconds = 0.0
 
     def offer(self, batch: Batch) -> None:
-        assert self._slot is None, "the slot was taken"
-        self._slot = batch
+        self._tray.append(batch)
         self._loop.call_soon(self._start)
 
     def retract(self) -> Batch | None:
-        batch, self._slot = self._slot, None
-        return batch
+        return self._tray.pop() if self._tray else None
 
-    def staged(self) -> Batch | None:
-        return self._slot
+    def staged(self) -> tuple[Batch, ...]:
+        return tuple(self._tray)
 
     def trouble(self) -> str | None:
         return self.sick
 
     def stop(self) -> None:
-        self._slot = None
+        self._tray.clear()
 
     def _start(self) -> None:
-        if self._busy or self._slot is None or self.sick:
+        if self._busy or not self._tray or self.sick:
             return
-        batch, self._slot = self._slot, None
+        batch = self._tray.pop(0)
         self._busy = True
         self.batches.append(batch)
         started = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,3 +147,15 @@ def test_speed_is_that_of_recent_batches() -> None:
     for _ in range(50):
         room.measured(1000, 0.5)
     assert 4e-4 < room.seconds_per_token <= 5e-4
+
+
+def test_tokens_are_estimated_from_characters_once_some_were_counted() -> None:
+    lane = Lane("m", "model", EchoSession(max_tokens=100), 128, 0.01)
+    assert lane.estimate(1000, 1) == 0
+    for _ in range(60):
+        lane.counted(30, 40)
+    assert lane.estimate(80, 1) == pytest.approx(60, abs=1)
+    assert lane.estimate(8000, 3) == 300, "a row for each text at most"
+    for _ in range(60):
+        lane.counted(10, 40)
+    assert lane.estimate(80, 1) == pytest.approx(20, abs=1)

@@ -231,7 +231,7 @@ def test_drain_waits_for_what_is_in_and_lets_nobody_else_in() -> None:
                 await attempt
             assert refused.value.retry_after_s == 1.0
         with pytest.raises(NotReady):
-            bench.scheduler.accept(RequestContext())
+            bench.scheduler.accept(bench.lane, RequestContext())
         await draining
         assert loop.time() == pytest.approx(3.0, rel=0.01)
         assert all([len(await task) == 1 for task in tasks])
@@ -249,8 +249,8 @@ def test_a_request_that_is_in_finishes_its_stages_while_others_are_refused(annou
         bench = Bench(overhead=1.0, budget=10)
         context = RequestContext()
         if announced:
-            bench.scheduler.accept(context)
-            bench.scheduler.accept(context)
+            bench.scheduler.accept(bench.lane, context)
+            bench.scheduler.accept(bench.lane, context)
 
         async def request() -> float:
             if announced:
@@ -280,7 +280,7 @@ def test_nobody_waits_for_the_requests_of_a_dead_engine() -> None:
     async def story() -> None:
         bench = Bench(overhead=60.0)
         context = RequestContext()
-        bench.scheduler.accept(context)
+        bench.scheduler.accept(bench.lane, context)
         draining = asyncio.create_task(bench.scheduler.drain())
         await asyncio.sleep(0.1)
         assert not draining.done()
@@ -290,7 +290,7 @@ def test_nobody_waits_for_the_requests_of_a_dead_engine() -> None:
         await bench.scheduler.drain()
         context.end()
         with pytest.raises(EngineDead):
-            bench.scheduler.accept(RequestContext())
+            bench.scheduler.accept(bench.lane, RequestContext())
 
     simulate(story)
 
@@ -325,14 +325,33 @@ def test_the_next_stage_of_a_request_goes_ahead_of_those_that_came_after_it() ->
     simulate(story)
 
 
-def test_the_predicted_pace_has_the_gaps_between_batches_in_it() -> None:
+def test_what_would_be_refused_is_refused_before_anything_is_spent_on_its_texts() -> None:
     async def story() -> None:
-        bench = Bench(per_token=1e-3, overhead=0.0, budget=100)
-        start = bench.worker._start
-        # The engine's thread gets no CPU for a while after every batch.
-        bench.worker._start = lambda: asyncio.get_running_loop().call_later(0.1, start)  # type: ignore[method-assign]
-        await asyncio.gather(*(bench.infer(100) for _ in range(60)))
-        assert bench.lane.seconds_per_token == pytest.approx(2e-3, rel=0.02)
+        loop = asyncio.get_running_loop()
+        bench = Bench(budget=100, per_token=1e-3, overhead=0.0, age_limit=60.0)
+
+        def knock(characters: int, seconds: float | None = None, texts: int = 1) -> RequestContext:
+            deadline = None if seconds is None else loop.time() + seconds
+            context = RequestContext(deadline=deadline)
+            bench.scheduler.accept(bench.lane, context, characters, texts)
+            return context
+
+        # Two characters make one token; before the first request nobody can know.
+        knock(10**9, 0.1).end()
+        await bench.scheduler.infer(bench.lane, [row(100)], knock(200))
+        tasks = [asyncio.create_task(bench.infer(100)) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueueFull) as refused:
+            knock(200, 4.0)
+        assert refused.value.retry_after_s == pytest.approx(4.0, rel=0.05)
+        assert bench.scheduler.counts.refused_full == 1
+        assert bench.session.batches == [[100], [100]]
+        knock(200, 12.0).end()
+        knock(0, 0.1).end()
+        # It may be cut to a row, so its length alone is no reason.
+        knock(10**9, 20.0).end()
+        await asyncio.gather(*tasks)
+        knock(200, 1.0).end()
 
     simulate(story)
 

@@ -1,4 +1,4 @@
-"""The real inference thread: its slot, its faults, its end."""
+"""The real inference thread: its tray, its faults, its end."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_one_thread_answers_many_clients() -> None:
     asyncio.run(story())
 
 
-def test_the_slot_is_planned_anew_until_the_thread_takes_it() -> None:
+def test_the_tray_is_planned_anew_until_the_thread_takes_it() -> None:
     async def story() -> None:
         gate = Gate()
         scheduler = Scheduler()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.api.middleware.intake import MOST_BODIES
+from app.scheduler.engine import RequestContext
 from tests.service import FixedModels, call, started
 
 BODY = json.dumps({"input": "好"}).encode()
@@ -174,5 +175,63 @@ def test_an_administrator_has_more_time_than_a_request(
             answer = await running.client.post("/v1/models/sentiment/load", headers=hurried)
             assert "within 0.05 s" in answer.json()["detail"]
             assert len(models.done) == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_waited_too_long_for_the_event_loop_is_refused_before_it_is_read(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models, admin_key="boss", request_timeout_s=10.0) as running:
+            service, loop = running.app, asyncio.get_running_loop()
+            just, late = loop.time() - 0.4, loop.time() - 0.6
+            assert (await call(service, "/classify", [message(BODY)], arrived=just))[0] == 200
+            before = list(models.accepted)
+            status, body = await call(service, "/classify", [], arrived=late)
+            assert (status, json.loads(body)["error_type"]) == (429, "overloaded")
+            assert models.accepted == before
+            # Whoever is in a hurry is told earlier, and an administrator always gets through.
+            hurried = [(b"content-type", b"application/json"), (b"x-request-timeout", b"1")]
+            assert (await call(service, "/classify", [], headers=hurried, arrived=just))[0] == 429
+            boss = [(b"authorization", b"Bearer boss"), (b"content-type", b"application/json")]
+            load = "/v1/models/sentiment/load"
+            assert (await call(service, load, [message(b"{}")], headers=boss, arrived=late))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_the_deadline_counts_from_the_arrival(models: FixedModels) -> None:
+    deadlines: list[float] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        models.engine.before = lambda context: deadlines.append(context.deadline)  # type: ignore[arg-type]
+        async with started(models, request_timeout_s=10.0) as running:
+            arrived = loop.time() - 0.4
+            await call(running.app, "/classify", [message(BODY)], arrived=arrived)
+            assert deadlines[0] - arrived < 10.2
+            # A body that takes its time has its own limit.
+            pieces = [message(BODY[:5], more=True), message(BODY[5:])]
+            await call(running.app, "/classify", pieces, gap_s=0.3, arrived=loop.time())
+            assert deadlines[1] - loop.time() > 9.5
+
+    asyncio.run(scenario())
+
+
+def test_a_request_ends_however_it_ends(models: FixedModels) -> None:
+    ended: list[str] = []
+
+    async def scenario() -> None:
+        async with started(models) as running:
+            models.engine.before = lambda context: context.on_end(lambda: ended.append("answered"))
+            assert (await call(running.app, "/classify", [message(BODY)]))[0] == 200
+            assert ended == ["answered"]
+
+            def hanging(context: RequestContext) -> Any:
+                context.on_end(lambda: ended.append("hung up"))
+                return asyncio.sleep(30)
+
+            models.engine.before = hanging
+            await call(running.app, "/classify", [message(BODY)], gap_s=0.05, then_disconnect=True)
+            assert ended == ["answered", "hung up"]
 
     asyncio.run(scenario())
