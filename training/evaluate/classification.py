@@ -16,7 +16,7 @@ from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.plots import confusion_plot, reliability_plot
 from training.evaluate.report import ReportTable, Section
-from training.evaluate.statistics import Interval, Reliability, bootstrap, reliability
+from training.evaluate.statistics import Interval, Reliability, bootstrap, mcnemar, reliability
 from training.export.quality import predictions
 from training.table_checks import check_overlap, join_tables
 from training.tables import Example, read_table
@@ -108,6 +108,9 @@ def judge_classifier(
         figures[name] = _figures(test.truth, decisions(theirs, several), several, config)
         if name == TFIDF:
             curves[name] = _reliability(theirs, test.truth, several)
+            right = [(of == test.truth).all(axis=1) for of in (decisions(theirs, several), chosen)]
+            paired = mcnemar(right[0], right[1], resamplings=config.resamplings, seed=config.seed)
+            section.figures["paired"] = {"p": paired.p, "test": paired.test, "verdict": paired.verdict}
     section.tables.append(_overview(figures, curves))
     section.tables.append(_per_class(test.truth, chosen, labels))
     reliability_plot(plots / "reliability.png", curves)

@@ -12,8 +12,10 @@ from training.export.card import model_card
 from training.files import atomic_file
 
 
-def record_metrics(bundle_dir: Path, metrics: Sequence[Metric]) -> None:
+def record_metrics(bundle_dir: Path, metrics: Sequence[Metric], *, failed: bool = False) -> None:
     """Put ``metrics`` into ``bundle.json`` and the model card, in place of figures on the same data.
+
+    A bundle that ``failed`` its bar is marked experimental there; only a new version loses the mark.
 
     The card is written first: between the two writes the bundle is refused by its checksum, never served
     with a manifest that lies.
@@ -22,7 +24,8 @@ def record_metrics(bundle_dir: Path, metrics: Sequence[Metric]) -> None:
     manifest = bundle.manifest
     judged = {(metric.data_set, metric.split) for metric in metrics}
     kept = [metric for metric in manifest.metrics if (metric.data_set, metric.split) not in judged]
-    manifest = manifest.model_copy(update={"metrics": [*kept, *metrics]})
+    experimental = manifest.experimental or failed
+    manifest = manifest.model_copy(update={"metrics": [*kept, *metrics], "experimental": experimental})
     if manifest.card is not None:
         card = bundle_dir / manifest.card.path
         with atomic_file(card, "w", encoding="utf-8") as stream:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from app.bundle import read_bundle
+from app.tasks.local import local_model
 from training.errors import UserError
 from training.evaluate import evaluate
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.dry_run import write_summaries
+from training.export.quality import predictions
 
 
 def write_table(path: Path, rows: list[tuple[str, str]]) -> str:
@@ -38,13 +40,30 @@ def test_a_classifier(toys: Path, tables: dict, tmp_path: Path) -> None:
     shutil.copytree(toys / "labels" / "1", directory)
     report = evaluate(directory, EvaluateConfig(**tables, output=str(tmp_path / "out"), record=True))
     values = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    accuracy = values["sections"][report.sections[0].title]["bundle"]["accuracy"]["value"]
-    baseline = values["sections"][report.sections[0].title]["TF-IDF + logistic regression"]["accuracy"][
-        "value"
-    ]
-    assert report.passed is (accuracy > baseline)
+    paired = values["sections"][report.sections[0].title]["paired"]
+    assert paired["verdict"] == "no difference shown", "four rows show nothing"
+    assert report.passed is False
+    assert read_bundle(directory).manifest.experimental
     assert (tmp_path / "out" / "reliability.png").is_file()
     assert {m.metric for m in read_bundle(directory).manifest.metrics} >= {"accuracy", "macro_f1"}
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(4, False), (40, True)])
+def test_above_by_chance_is_not_above(rows: int, passed: bool, toys: Path, tmp_path: Path) -> None:
+    model = local_model(toys / "labels" / "1")
+    texts = [f"今天天气很好{number}" for number in range(rows)]
+    labels = model.bundle.manifest.labels
+    right = [labels[index] for index in predictions(model, texts, None).argmax(axis=1)]
+    wrong = [labels[1 - labels.index(label)] for label in right]
+    test = write_table(tmp_path / "test.tsv", list(zip(right, texts, strict=True)))
+    # The linear model learns the opposite of what the bundle says, which the test set calls right.
+    lies = [*zip(wrong, texts, strict=True), (right[0], "the cat"), (wrong[0], "the dog")]
+    own = {"test": test, "train": [write_table(tmp_path / "train.tsv", lies)], "latency_texts": 3}
+    config = EvaluateConfig(**own, resamplings=100, threads=1, output=str(tmp_path / "out"))
+    report = evaluate(toys / "labels" / "1", config)
+    paired = report.sections[0].figures["paired"]
+    assert (paired["verdict"] == "better") is passed
+    assert report.passed is passed
 
 
 @pytest.mark.parametrize(("floor", "passed"), [(0.0, True), (1.0, False)])
@@ -55,7 +74,7 @@ def test_the_floor_decides(floor: float, passed: bool, toys: Path, tables: dict,
     accuracy = report.sections[0].figures["bundle"]["accuracy"]["value"]
     assert 0 < accuracy <= 1
     assert report.passed is passed
-    assert ("not to be published" in " ".join(report.headline)) is not passed
+    assert ("experimental" in " ".join(report.headline)) is not passed
 
 
 def test_an_encoder(toys: Path, errors: Path, tmp_path: Path) -> None:

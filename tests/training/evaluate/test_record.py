@@ -25,6 +25,16 @@ def test_new_figures_take_the_place_of_old_ones_on_the_same_data(toys: Path, tmp
     local_model(directory)
 
 
+def test_a_bundle_that_failed_is_experimental_for_good(toys: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "labels" / "1"
+    shutil.copytree(toys / "labels" / "1", directory)
+    for failed, expected in ((False, False), (True, True), (False, True)):
+        record_metrics(directory, [metric("a", 0.1)], failed=failed)
+        assert read_bundle(directory).manifest.experimental is expected
+        assert ("**Experimental**" in (directory / "README.md").read_text(encoding="utf-8")) is expected
+    local_model(directory)
+
+
 def test_languages_of_the_card_stay(toys: Path, tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     card.write_text("---\nlicense: mit\nlanguage:\n- zh\n- en\n---\n\n# x\n")
