@@ -100,7 +100,8 @@ class _Line:
             if mine.done() and not mine.cancelled():
                 # It was handed over in the very moment of the cancellation.
                 self.next()
-            else:
+            elif mine in self._waiting:
+                # Not there any more where a helper became free between the cancellation and this moment.
                 self._waiting.remove(mine)
             raise
 

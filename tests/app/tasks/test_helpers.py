@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.tasks.helpers import HELPERS, HUGE, check_wanted, help_out
+from app.tasks.helpers import HELPERS, HUGE, _Line, check_wanted, help_out
 
 
 class Text:
@@ -158,6 +158,23 @@ def test_whoever_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(help_out(0, time.sleep, 0) for _ in range(HELPERS)))
+
+    run(story)
+
+
+def test_a_helper_that_becomes_free_right_after_a_cancellation_is_not_lost() -> None:
+    async def story() -> None:
+        line = _Line(1)
+        await line.turn()
+        gone = asyncio.create_task(line.turn())
+        waiting = asyncio.create_task(line.turn())
+        await asyncio.sleep(0)
+        # Both in one turn of the loop: the cancelled one hears of it when its place is gone already.
+        gone.cancel()
+        line.next()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await asyncio.wait_for(waiting, 1)
 
     run(story)
 
