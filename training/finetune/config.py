@@ -28,7 +28,7 @@ class CorruptionConfig:
     swapped: float = 0.1
     # ElectraForMaskedLM directory whose samples are the `generator` kind; without it the kind is left out.
     generator_model: str | None = None
-    # Look-alike characters, one set per line, for `shape_alike`; without them the kind is left out.
+    # Look-alike characters, one set per line, for `shape_alike`; without a file, the table of the service.
     shape_sets: str | None = None
     # How many times each text is used, with other errors each time.
     copies: int = 1

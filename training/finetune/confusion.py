@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from random import Random
 
+from app.text.shapes import shape_alikes
 from training.errors import UserError
 
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
@@ -92,7 +93,8 @@ def _with_case(word: str, model: str) -> str:
 
 
 def build_confusions(texts: Iterable[str], shape_sets: Path | None = None) -> Confusions:
-    """Tables for the characters that ``texts`` hold. Sounds come from pypinyin (MIT), tones ignored.
+    """Tables for the characters that ``texts`` hold. Sounds come from pypinyin (MIT), tones ignored; shapes
+    from ``shape_sets``, by default from ``app.text.shapes``.
 
     Raises:
         UserError: pypinyin is not installed, or ``shape_sets`` cannot be read.
@@ -104,7 +106,7 @@ def build_confusions(texts: Iterable[str], shape_sets: Path | None = None) -> Co
     return Confusions(
         sound=sound,
         near=near,
-        shape=read_shape_sets(shape_sets) if shape_sets else {},
+        shape=read_shape_sets(shape_sets) if shape_sets else _shapes(kept),
         words=_english_table(),
         counts=counts,
         common=common,
@@ -137,6 +139,13 @@ def blurred(reading: str) -> str:
         if reading.endswith(final):
             return reading[: -len(final)] + plain
     return reading
+
+
+def _shapes(characters: Sequence[str]) -> dict[str, list[str]]:
+    """Look-alikes among ``characters`` by the table that the service weighs suggestions with."""
+    known = set(characters)
+    table = {character: sorted(shape_alikes(character) & known) for character in characters}
+    return {character: alike for character, alike in table.items() if alike}
 
 
 def read_shape_sets(path: Path) -> dict[str, list[str]]:

@@ -32,6 +32,7 @@ async def detect_endpoint(body: DetectRequest, request: Request) -> Response:
         granularity=body.granularity,
         suggestions=body.suggestions,
         sound_alike=body.sound_alike,
+        shape_alike=body.shape_alike,
         ignore=tuple(body.ignore),
         protected=tuple(
             (item.start, item.end) if isinstance(item, ProtectedRange) else item for item in body.protected

@@ -43,6 +43,11 @@ class DetectRequest(TaskRequest):
         description="Weigh Chinese suggestions by how like they sound to what stands there, for text "
         "that was typed by sound.",
     )
+    shape_alike: bool = Field(
+        False,
+        description="Weigh Chinese suggestions by how like they look to what stands there, for text that "
+        "was written by shape or read from a scan. With `sound_alike`: what is like in either way.",
+    )
     ignore: Annotated[list[CharacterClass], FIRST_FAULT] = Field(
         list(DEFAULT_IGNORE), description="Character classes that are never flagged."
     )

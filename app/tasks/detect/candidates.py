@@ -15,6 +15,7 @@ from app.tasks.detect.places import Place
 from app.text.encoder import TextEncoder
 from app.text.pinyin import sound_alikes
 from app.text.scripts import Script, script_of
+from app.text.shapes import shape_alikes
 
 # A name in brackets, as [MASK] or [unused7], is no text.
 _NAME = re.compile(r"\[.+\]")
@@ -25,6 +26,8 @@ SOUND_PRIORS = {"same": 1.0, "near": 0.1, "other": 0.003}
 """How readily a writer takes a character for another, by how like they sound. Seven in ten of the errors in
 SIGHAN 2015 share a syllable, though a character shares its own with only some sixty of several thousand; the
 true ratio is steeper still, and these leave room for other mistakes."""
+SHAPE_PRIORS = {"alike": 1.0, "other": 0.003}
+"""The same by look. Three in ten of those errors are among the ten or so characters that look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Candidate:
         ids: one for each of the span's tokens.
         text: how it is written.
         probability: the generator's, of all tokens together.
-        prior: how readily a writer takes it for what stands there, 0 to 1; 1 unless sounds are weighed.
+        prior: how readily a writer takes it for what stands there, 0 to 1; 1 unless sounds or shapes are
+            weighed.
     """
 
     ids: tuple[int, ...]
@@ -80,20 +84,26 @@ class PieceTable:
             self._fitting[key] = np.flatnonzero(fits)
         return self._fitting[key]
 
-    def priors(self, token: int, surface: str) -> FloatArray:
+    def priors(self, token: int, surface: str, *, sound: bool = True, shape: bool = False) -> FloatArray:
         """How readily each of :meth:`fitting` is mistaken for the Chinese character ``surface``, 0 to 1.
 
-        1 throughout where ``surface`` is no single character with a known sound.
+        With both, what is like in either way is likely. 1 throughout where ``surface`` is no single character
+        with a known sound or look.
         """
         pieces = self.fitting(token, surface).tolist()
-        alike = sound_alikes(surface)
-        if not alike:
+        sounds = sound_alikes(surface) if sound else {}
+        shapes = shape_alikes(surface) if shape else frozenset()
+        if not sounds and not shapes:
             return np.ones(len(pieces))
-        likeness = (
-            None if self._surfaces[piece] == surface else alike.get(self._surfaces[piece], "other")
-            for piece in pieces
-        )
-        return np.array([1.0 if like is None else SOUND_PRIORS[like] for like in likeness])
+
+        def prior(other: str) -> float:
+            if other == surface:
+                return 1.0
+            by_sound = SOUND_PRIORS[sounds.get(other, "other")] if sounds else 0.0
+            by_shape = SHAPE_PRIORS["alike" if other in shapes else "other"] if shapes else 0.0
+            return max(by_sound, by_shape)
+
+        return np.array([prior(self._surfaces[piece]) for piece in pieces])
 
 
 _TABLES: WeakKeyDictionary[TextEncoder, PieceTable] = WeakKeyDictionary()
@@ -113,6 +123,7 @@ def propose(
     count: int,
     *,
     sound_alike: bool = False,
+    shape_alike: bool = False,
 ) -> list[Candidate]:
     """The ``count`` most probable fillings of ``place`` other than what stands there, best first.
 
@@ -125,11 +136,12 @@ def propose(
         logits: the generator's, ``[k, vocabulary]``.
         count: how many candidates to return at most.
         sound_alike: weigh Chinese characters by how like they sound to those that stand there.
+        shape_alike: weigh them by whether they look alike.
     """
     best = [_Filling(0.0, 0.0, ())]
     for token, surface, row in zip(place.ids, place.surfaces, logits, strict=True):
         fitting = table.fitting(token, surface)
-        priors = np.log(table.priors(token, surface)) if sound_alike else np.zeros(len(fitting))
+        priors = np.log(table.priors(token, surface, sound=sound_alike, shape=shape_alike))
         options = _likeliest(row, fitting, priors, count + 1)
         longer = [
             _Filling(filling.log_probability + p, filling.log_prior + prior, (*filling.ids, index))

@@ -34,6 +34,7 @@ class DetectOptions:
         suggestions: most repairs for each span, 0 to 10. More than 0 needs a bundle with a generator.
         sound_alike: weigh Chinese suggestions by how like they sound to what stands there, for text that was
             typed by sound.
+        shape_alike: weigh them by how like they look, for text that was written by shape or read from scans.
         ignore: character classes that are never flagged.
         protected: parts that are never flagged: strings, wherever they occur, or ``(start, end)`` in
             ``offset_unit``, which need a single input.
@@ -46,6 +47,7 @@ class DetectOptions:
     granularity: Granularity = "word"
     suggestions: int = 0
     sound_alike: bool = False
+    shape_alike: bool = False
     ignore: Collection[CharacterClass] = DEFAULT_IGNORE
     protected: Sequence[str | tuple[int, int]] = ()
     flag_unknown: bool = False

@@ -44,10 +44,12 @@ async def suggest(
     context: RequestContext,
     *,
     sound_alike: bool = False,
+    shape_alike: bool = False,
 ) -> list[list[Suggestion]]:
     """At most ``count`` suggestions for each of ``places``, best first; fewer where fewer fit.
 
-    ``sound_alike`` multiplies in how like a Chinese candidate sounds to what stands there.
+    ``sound_alike`` multiplies in how like a Chinese candidate sounds to what stands there, ``shape_alike``
+    how like it looks; with both, the higher of the two.
 
     Raises:
         ServiceError: from the engine.
@@ -62,7 +64,7 @@ async def suggest(
         outputs = await model.engine.infer(masked, context, graph="generator")
         # A softmax over the vocabulary for every masked position: too long for the event loop.
         proposed = await help_out(
-            0, _propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES), sound_alike
+            0, _propose_all, model, group, outputs, max(count, FEWEST_CANDIDATES), sound_alike, shape_alike
         )
         rows = [_repaired_rows(model, members, proposed) for members in group]
         judged = iter(await model.engine.infer([row for window in rows for row in window], context))
@@ -99,7 +101,12 @@ def _masked_row(model: ServedModel, members: Members) -> TokenSequence:
 
 
 def _propose_all(
-    model: ServedModel, group: Sequence[Members], outputs: Sequence[Outputs], count: int, sound_alike: bool
+    model: ServedModel,
+    group: Sequence[Members],
+    outputs: Sequence[Outputs],
+    count: int,
+    sound_alike: bool,
+    shape_alike: bool,
 ) -> dict[int, list[Candidate]]:
     """Candidates by the place's index in the caller's list."""
     table = piece_table(model.encoder)
@@ -110,7 +117,9 @@ def _propose_all(
         for index, place in members:
             end = start + len(place.positions)
             logits = output["logits"][start:end]
-            proposed[index] = propose(table, place, logits, count, sound_alike=sound_alike)
+            proposed[index] = propose(
+                table, place, logits, count, sound_alike=sound_alike, shape_alike=shape_alike
+            )
             start = end
     return proposed
 

@@ -79,7 +79,12 @@ async def detect_replaced(
     if options.suggestions:
         places = await off_loop(characters, _places, readings)
         found = await suggest(
-            model, list(places.values()), options.suggestions, context, sound_alike=options.sound_alike
+            model,
+            list(places.values()),
+            options.suggestions,
+            context,
+            sound_alike=options.sound_alike,
+            shape_alike=options.shape_alike,
         )
         for index, repairs in zip(places, found, strict=True):
             suggestions[index] = repairs

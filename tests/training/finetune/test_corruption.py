@@ -124,6 +124,13 @@ def test_a_sampler_is_asked_for_its_share_only(confusions: Confusions) -> None:
     assert all(example.text[slice(*example.units[0])] == "好" for example in examples)
 
 
+def test_look_alikes_come_from_the_table_of_the_service() -> None:
+    confusions = build_confusions(["侯爷等候未来和末日"] * 5)
+    assert confusions.shape["侯"] == ["候"]
+    assert confusions.shape["未"] == ["末"]
+    assert confusions.shape_alike("日", Random(0)) is None
+
+
 def test_shape_sets_are_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "shapes.txt"
     path.write_text("己 已 巳\n\n未末\n", encoding="utf-8")

@@ -35,7 +35,7 @@ def test_options_arrive(models: FixedModels, body: dict[str, Any], spans: list[s
 
 
 def test_suggestions_are_as_many_as_asked(models: FixedModels) -> None:
-    (item,) = post(models, input="今天错。", suggestions=2, sound_alike=True)["data"]
+    (item,) = post(models, input="今天错。", suggestions=2, sound_alike=True, shape_alike=True)["data"]
     assert len(item["spans"][0]["suggestions"]) == 2
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from app.bundle import read_bundle
-from app.tasks.detect.candidates import SOUND_PRIORS, PieceTable, piece_table, propose
+from app.tasks.detect.candidates import SHAPE_PRIORS, SOUND_PRIORS, PieceTable, piece_table, propose
 from app.tasks.detect.places import Place
 from app.tasks.model import load_encoder
 from tests.toy import toy_bundle
@@ -120,12 +120,35 @@ def test_sounds_are_weighed_on_request(encoder):
     assert weighed[2].probability == pytest.approx(probability["好"])
 
 
-def test_what_has_no_known_sound_is_not_weighed(encoder):
+def test_shapes_are_weighed_on_request_and_with_sounds_the_higher_counts(encoder):
+    table = piece_table(encoder)
+    place = place_of(encoder, "人")  # 八 looks like it
+    logits = np.zeros((1, encoder.vocab_size))
+    for piece, logit in [("好", 3.0), ("在", 2.0), ("八", 1.0)]:
+        logits[0, encoder.pieces.index(piece)] = logit
+    weighed = propose(table, place, logits, 2, shape_alike=True)
+    assert [(candidate.text, candidate.prior) for candidate in weighed] == [
+        ("八", pytest.approx(SHAPE_PRIORS["alike"])),
+        ("好", pytest.approx(SHAPE_PRIORS["other"])),
+    ]
+    token, pieces = place.ids[0], table.fitting(place.ids[0], "人")
+    by = {
+        (sound, shape): table.priors(token, "人", sound=sound, shape=shape)
+        for sound in (False, True)
+        for shape in (False, True)
+    }
+    assert (by[False, False] == 1).all()
+    np.testing.assert_array_equal(by[True, True], np.maximum(by[True, False], by[False, True]))
+    assert len(by[True, True]) == len(pieces)
+
+
+def test_what_has_no_known_sound_or_shape_is_not_weighed(encoder):
     logits = np.random.default_rng(1).normal(size=(1, encoder.vocab_size))
     for text in ("apple", "，", "龘"):
         place = place_of(encoder, text)
         table = piece_table(encoder)
-        assert propose(table, place, logits, 5) == propose(table, place, logits, 5, sound_alike=True)
+        weighed = propose(table, place, logits, 5, sound_alike=True, shape_alike=True)
+        assert propose(table, place, logits, 5) == weighed
 
 
 def test_a_character_that_stays_in_a_longer_span_is_not_held_against_it(encoder):
