@@ -31,7 +31,8 @@ dev: $(DEV)/.ready ## the same from the full environment, restarted whenever a f
 test: lint test-fast ## lint, types and every test that needs seconds
 
 test-fast: $(DEV)/.ready
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --ignore tests/training
+	$(BIN)/pytest -m "not slow" tests/training
 
 test-slow: $(DEV)/.ready ## the tests that need minutes
 	$(BIN)/pytest -m slow
