@@ -62,10 +62,9 @@ class Server(uvicorn.Server):
         if self._pipe is not None:
             asyncio.get_running_loop().add_reader(self._pipe, self._on_orphaned, self._pipe)
         # A second handle on the same sockets, which we accept from ourselves.
-        self._spare = [each.dup() for each in sockets or ()]
+        self._spare = [_second_handle(each) for each in sockets or ()]
         await super().startup(sockets)
         for spare in self._spare:
-            spare.setblocking(False)
             asyncio.get_running_loop().add_reader(spare, self._on_knocking, spare)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -122,6 +121,17 @@ class Server(uvicorn.Server):
         self.exit_code = EXIT_DIED if self._lifecycle.was_ready else EXIT_STARTUP
         self.config.timeout_graceful_shutdown = _GRACE_AFTER_DEATH_S
         self.should_exit = True
+
+
+def _second_handle(listener: socket.socket) -> socket.socket:
+    """Another handle on a listening socket, never blocking.
+
+    ``listener.dup()`` would make the socket block, for every worker that shares it: one that accepts from it
+    while another starts would stand still until the next client comes.
+    """
+    spare = socket.socket(fileno=os.dup(listener.fileno()))
+    spare.setblocking(False)
+    return spare
 
 
 def _accept(listener: socket.socket, most: float = math.inf) -> list[socket.socket]:

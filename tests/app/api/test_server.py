@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
@@ -12,7 +13,7 @@ import uvloop
 
 from app.api.lifecycle import Lifecycle, State
 from app.api.protocol import GuardedProtocol
-from app.api.server import EXIT_DIED, EXIT_STARTUP, MOST_AT_ONCE, Server, make_config
+from app.api.server import EXIT_DIED, EXIT_STARTUP, MOST_AT_ONCE, Server, _second_handle, make_config
 from app.settings import Settings
 
 
@@ -99,3 +100,13 @@ def test_newcomers_do_not_wait_for_a_turn_of_the_event_loop_each(lifecycle: Life
         runner.run(story())
     for client in clients:
         client.close()
+
+
+def test_a_second_handle_never_makes_a_shared_socket_block() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with _second_handle(listener) as spare:
+            assert not os.get_blocking(listener.fileno())
+            assert spare.getsockname() == listener.getsockname()
+            with pytest.raises(BlockingIOError):
+                spare.accept()
