@@ -47,7 +47,10 @@ class LiveModels:
         settings = self._settings
         _check_directory(settings)
         self._scheduler = Scheduler(
-            queue_tokens=settings.queue_tokens, observer=self._metrics, on_dead=self._lifecycle.to_dead
+            queue_tokens=settings.queue_tokens,
+            observer=self._metrics,
+            on_dead=self._lifecycle.to_dead,
+            parallel=parallel_of(settings),
         )
         self._registry = registry = Registry(
             settings.models_dir,
@@ -56,8 +59,7 @@ class LiveModels:
                 backend=settings.backend,
                 precision=settings.precision,
                 threads=threads_of(settings),
-                # Spinning threads of one worker would take the cores of the others.
-                spinning=settings.workers == 1,
+                parallel=parallel_of(settings),
                 batch_tokens=settings.batch_tokens,
             ),
             defaults=settings.default_models,
@@ -165,3 +167,8 @@ def _check_directory(settings: Settings) -> None:
 def threads_of(settings: Settings) -> int:
     """Inference threads of each worker: as set, or its share of the CPU quota."""
     return settings.threads or max(1, available_threads() // settings.workers)
+
+
+def parallel_of(settings: Settings) -> int:
+    """Batches that each worker computes at once (see ``app.scheduler.worker``)."""
+    return settings.parallel_batches or min(2, threads_of(settings))

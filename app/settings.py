@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     )
 
     # Scheduling
+    parallel_batches: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None, description="Batches computed at once per process; unset is 2, or 1 where one thread computes."
+    )
     batch_tokens: Annotated[int, Field(ge=64)] | None = Field(
         None, description="Padded tokens per batch; unset is calibrated for each model at start."
     )

@@ -35,7 +35,7 @@ class LoadOptions:
     backend: Backend = "onnxruntime"
     precision: Precision | None = None
     threads: int | None = None
-    spinning: bool = True
+    parallel: int = 1
     batch_tokens: int | None = None
     calibration_seconds: float = 0.25
 
@@ -177,8 +177,8 @@ class Loader:
                 graph,
                 precision=precision,
                 threads=options.threads,
+                parallel=options.parallel,
                 backend=backend,
-                spinning=options.spinning,
             )
 
         if self._options.backend != "auto":
@@ -199,6 +199,7 @@ class Loader:
                     shape,
                     seconds=self._options.calibration_seconds,
                     batch_tokens=self._options.batch_tokens,
+                    parallel=self._options.parallel,
                 )
             return self._calibrations[kind]
 

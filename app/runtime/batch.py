@@ -25,7 +25,7 @@ Layout = Literal["tokens", "sequence", "positions"]
 
 
 class Session(Protocol):
-    """One opened graph. ``run`` is called from one thread at a time."""
+    """One opened graph. ``run`` may be called from several threads at once."""
 
     @property
     def backend(self) -> str:

@@ -1,14 +1,16 @@
 """A moment of measuring at start: which backend is faster here, and how large a batch should be.
 
 How much a larger batch helps depends on the arithmetic. On two CPU threads fp32 and int8 gain up to about
-1,000 padded tokens and then lose to their caches; bf16 with AMX gains up to 4,000; a GPU up to 16,000. A
-budget that is too large costs more than one that is too small: it also makes everybody wait longer.
+1,000 padded tokens and then lose to their caches, on a single thread hardly beyond 512; bf16 with AMX gains
+up to 4,000; a GPU up to 16,000. A budget that is too large costs more than one that is too small: it also
+makes everybody wait longer. Where batches run beside each other, they are measured beside each other.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +39,7 @@ class Calibration:
 
     Attributes:
         batch_tokens: padded tokens that one batch should hold.
-        seconds_per_token: of a batch of that size.
+        seconds_per_token: of batches of that size, as many at once as there will be.
         overhead_tokens: fixed cost of a batch, in tokens at that speed.
     """
 
@@ -52,6 +54,7 @@ def calibrate(
     *,
     seconds: float = 0.4,
     batch_tokens: int | None = None,
+    parallel: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Calibration:
     """Find the budget of padded tokens per batch; this is the warm-up too.
@@ -59,34 +62,44 @@ def calibrate(
     Args:
         seconds: roughly how long it may take. A machine too slow for that gets the backend's default budget.
         batch_tokens: a budget that is already decided; only the speed is measured then.
+        parallel: batches that will run at once.
 
     Raises:
         ValueError, RuntimeError: the graph cannot compute ordinary rows.
     """
     started = clock()
-    session.run(sample_rows(shape, 1))
-    alone = _seconds_per_token(session, shape, ROW_TOKENS, clock)
+    row = min(ROW_TOKENS, shape.max_tokens)
+    with ThreadPoolExecutor(parallel) as pool:
 
-    def result(budget: int, speed: float) -> Calibration:
-        row = min(ROW_TOKENS, shape.max_tokens)
-        overhead = row * (alone / speed - 1)
-        return Calibration(budget, speed, min(max(overhead, 0.0), MOST_OVERHEAD * budget))
+        def speed_of(budget: int) -> float:
+            rows = sample_rows(shape, max(1, budget // row))
+            best = float("inf")
+            for _ in range(REPEATS):
+                begun = clock()
+                list(pool.map(session.run, [rows] * parallel))
+                best = min(best, clock() - begun)
+            return max(best, 1e-9) / (parallel * padded_tokens(rows))
 
-    if batch_tokens is not None:
-        return result(batch_tokens, _seconds_per_token(session, shape, batch_tokens, clock))
-    budget = START_BUDGET
-    speed = _seconds_per_token(session, shape, budget, clock)
-    largest = LARGEST_BUDGET.get(session.backend, LARGEST_BUDGET["onnxruntime"])
-    while budget < largest:
-        estimate = REPEATS * 2 * budget * speed
-        if clock() - started + estimate > seconds:
-            default = DEFAULT_BUDGET.get(session.backend, DEFAULT_BUDGET["onnxruntime"])
-            return result(max(budget, default), speed)
-        larger = _seconds_per_token(session, shape, 2 * budget, clock)
-        if larger * WORTHWHILE > speed:
-            break
-        budget, speed = 2 * budget, larger
-    return result(budget, speed)
+        def result(budget: int, speed: float) -> Calibration:
+            overhead = row * (alone / speed - 1)
+            return Calibration(budget, speed, min(max(overhead, 0.0), MOST_OVERHEAD * budget))
+
+        session.run(sample_rows(shape, 1))
+        alone = speed_of(row)
+        if batch_tokens is not None:
+            return result(batch_tokens, speed_of(batch_tokens))
+        budget = START_BUDGET
+        speed = speed_of(budget)
+        largest = LARGEST_BUDGET.get(session.backend, LARGEST_BUDGET["onnxruntime"])
+        while budget < largest:
+            if clock() - started + REPEATS * parallel * 2 * budget * speed > seconds:
+                default = DEFAULT_BUDGET.get(session.backend, DEFAULT_BUDGET["onnxruntime"])
+                return result(max(budget, default // parallel), speed)
+            larger = speed_of(2 * budget)
+            if larger * WORTHWHILE > speed:
+                break
+            budget, speed = 2 * budget, larger
+        return result(budget, speed)
 
 
 def race(
@@ -121,13 +134,3 @@ def sample_rows(shape: GraphShape, count: int, tokens: int = ROW_TOKENS) -> list
     ids = np.linspace(0, shape.vocab_size - 1, length).astype(np.int64)
     positions = np.arange(min(4, length), dtype=np.int64) if shape.layout == "positions" else None
     return [TokenSequence(ids, None, positions) for _ in range(count)]
-
-
-def _seconds_per_token(session: Session, shape: GraphShape, budget: int, clock: Callable[[], float]) -> float:
-    rows = sample_rows(shape, max(1, budget // min(ROW_TOKENS, shape.max_tokens)))
-    best = float("inf")
-    for _ in range(REPEATS):
-        started = clock()
-        session.run(rows)
-        best = min(best, clock() - started)
-    return max(best, 1e-9) / padded_tokens(rows)

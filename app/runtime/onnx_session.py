@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnxruntime
@@ -17,12 +21,17 @@ _SEVERITY_ERROR = 3
 class OnnxSession:
     """An :class:`app.runtime.batch.Session` over one ``.onnx`` file.
 
+    On a CPU the graph is opened twice. A batch that is alone has all threads, which busy-wait for the next
+    operator: that makes it sooner ready. Batches that run beside each other have a thread each, or their
+    share, and nobody waits for anybody: that makes more of them in a second, at the cost of the weights'
+    memory a second time.
+
     Args:
         file: the graph; it is read once, here, and may be replaced on disk afterwards.
         shape: what the bundle says of the graph.
         precision: of the file, ``fp32`` or ``int8``.
-        threads: that compute one batch, the calling one among them.
-        spinning: whether idle threads busy-wait for the next operator: faster alone, slower in company.
+        threads: that compute a batch, the calling one among them.
+        parallel: batches that are to run at once on them.
         cuda: compute on the GPU; operators that it lacks still run on the CPU.
 
     Raises:
@@ -36,34 +45,24 @@ class OnnxSession:
         *,
         precision: str,
         threads: int,
-        spinning: bool,
+        parallel: int = 1,
         cuda: bool = False,
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        # onnxruntime takes the host's cores where it is not told: see app.runtime.threads.
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _SEVERITY_ERROR
-        # Memory patterns are kept for every shape ever seen. The arena stays on: without it each batch maps
-        # and unmaps its tensors, which with texts of all lengths peaked 50 % higher and was no faster.
-        options.enable_mem_pattern = False
-        options.enable_cpu_mem_arena = True
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-        providers = [CUDA_PROVIDER, "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
-        try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
-        except Exception as error:  # the library's exceptions share no base class but this
-            raise RuntimeError(f"onnxruntime cannot open it ({_first_line(error)})") from error
-        if cuda and CUDA_PROVIDER not in self._session.get_providers():
-            raise RuntimeError("onnxruntime could not start CUDA and would have used the CPU instead")
+        self._alone = self._beside = _open(file, threads, spinning=threads > 1, cuda=cuda)
+        if parallel > 1 and threads > 1 and not cuda:
+            self._beside = _open(file, max(1, threads // parallel), spinning=False)
+        self._running = 0
+        self._counting = threading.Lock()
+        # Two batches at once would need twice the memory of the GPU, and gain nothing.
+        self._turn = threading.Lock() if cuda else contextlib.nullcontext()
         self.backend = "cuda" if cuda else "onnxruntime"
         self.precision = precision
         self.max_tokens = shape.max_tokens
         self.input_shapes: dict[str, Shape] = {
-            node.name: tuple(node.shape) for node in self._session.get_inputs()
+            node.name: tuple(node.shape) for node in self._alone.get_inputs()
         }
         self.output_shapes: dict[str, Shape] = {
-            node.name: tuple(node.shape) for node in self._session.get_outputs()
+            node.name: tuple(node.shape) for node in self._alone.get_outputs()
         }
         self._shape = shape
 
@@ -71,12 +70,62 @@ class OnnxSession:
         """See :meth:`app.runtime.batch.Session.run`."""
         feeds = self._shape.feeds(sequences)
         names = list(self._shape.outputs)
-        arrays = self._session.run(names, feeds)
+        with self._turn, self._one_more() as session:
+            arrays = session.run(names, feeds)
         return split(dict(zip(names, arrays, strict=True)), sequences, self._shape.layout)
 
     def close(self) -> None:
         """Free the graph's memory."""
-        self.__dict__.pop("_session", None)
+        self.__dict__.pop("_alone", None)
+        self.__dict__.pop("_beside", None)
+
+    @contextlib.contextmanager
+    def _one_more(self) -> Iterator[onnxruntime.InferenceSession]:
+        with self._counting:
+            self._running += 1
+            session = self._alone if self._running == 1 else self._beside
+        try:
+            yield session
+        finally:
+            with self._counting:
+                self._running -= 1
+
+
+@functools.cache
+def _share_arena() -> None:
+    """One arena for all graphs of the process: it grows to what runs at once, not to the sum of all peaks."""
+    onnxruntime.create_and_register_allocator(
+        onnxruntime.OrtMemoryInfo(
+            "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+        ),
+        onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1}),
+    )
+
+
+def _open(file: Path, threads: int, *, spinning: bool, cuda: bool = False) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # onnxruntime takes the host's cores where it is not told: see app.runtime.threads.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SEVERITY_ERROR
+    # Memory patterns are kept for every shape ever seen. The arena stays on: without it each batch maps
+    # and unmaps its tensors, which with texts of all lengths peaked 50 % higher and was no faster.
+    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = True
+    if not cuda:
+        _share_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # Weights outside the arena are given back when a model is unloaded.
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    providers = [CUDA_PROVIDER, "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+    except Exception as error:  # the library's exceptions share no base class but this
+        raise RuntimeError(f"onnxruntime cannot open it ({_first_line(error)})") from error
+    if cuda and CUDA_PROVIDER not in session.get_providers():
+        raise RuntimeError("onnxruntime could not start CUDA and would have used the CPU instead")
+    return session
 
 
 def cuda_available() -> bool:

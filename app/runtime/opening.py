@@ -28,7 +28,7 @@ def open_session(
     precision: Precision | None = None,
     threads: int | None = None,
     backend: Backend = "onnxruntime",
-    spinning: bool = True,
+    parallel: int = 1,
 ) -> Session:
     """Open ``graph`` of a verified bundle.
 
@@ -39,7 +39,7 @@ def open_session(
         backend: ``auto`` is onnxruntime, unless OpenVINO is installed and the CPU has AMX: then both are
             timed for a moment and the faster is kept. Without AMX they differ by 4 %, and OpenVINO needs
             170 MB more.
-        spinning: see :class:`app.runtime.onnx_session.OnnxSession`.
+        parallel: batches that will run at once (see :class:`app.runtime.onnx_session.OnnxSession`).
 
     Raises:
         BundleError: the bundle lacks the graph or precision, or the file cannot be opened.
@@ -64,7 +64,7 @@ def open_session(
             shape,
             precision=precision or declared.default_precision,
             threads=count,
-            spinning=spinning and count > 1,
+            parallel=parallel,
             cuda=cuda,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,19 @@ class OpenVinoSession:
             port.any_name: _dimensions(port) for port in self._model.outputs
         }
         self._shape = shape
+        # It plans its own threads for one batch at a time.
+        self._turn = threading.Lock()
 
     def run(self, sequences: list[TokenSequence]) -> list[Outputs]:
         """See :meth:`app.runtime.batch.Session.run`."""
         feeds = self._widened(self._shape.feeds(sequences))
-        self._request.infer(feeds, share_inputs=True)
-        # Copies: the request's own buffers are overwritten by the next batch.
-        arrays = {
-            name: np.array(self._request.get_tensor(name).data, np.float32) for name in self._shape.outputs
-        }
+        with self._turn:
+            self._request.infer(feeds, share_inputs=True)
+            # Copies: the request's own buffers are overwritten by the next batch.
+            arrays = {
+                name: np.array(self._request.get_tensor(name).data, np.float32)
+                for name in self._shape.outputs
+            }
         return split(arrays, sequences, self._shape.layout)
 
     def close(self) -> None:

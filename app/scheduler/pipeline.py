@@ -14,9 +14,9 @@ DELAY_DECAY = 0.9
 class Pipeline:
     """Keeps the worker's tray filled.
 
-    One batch lies ready when the engine has finished another. More do when the event loop is late, as it is
-    when requests come faster than it can read them: an engine that waited for the loop between two batches
-    would stand still just when there is most to do.
+    One batch lies ready when the engine has finished another, and one more for each of its threads that is
+    idle. Still more do when the event loop is late, as it is when requests come faster than it can read them:
+    an engine that waited for the loop between two batches would stand still just when there is most to do.
     """
 
     def __init__(self, queue: BatchQueue, worker: Worker, clock: Callable[[], float]) -> None:
@@ -46,7 +46,9 @@ class Pipeline:
             staged.pop()
         taken: list[Lane] = []
         ahead = sum(map(_seconds_of, staged))
-        while not (staged or taken) or ahead < self._delay:
+        running = len(self._engaged) - len(staged)
+        wanted = 1 + max(0, self._worker.parallel - running)
+        while len(staged) + len(taken) < wanted or ahead < self._delay:
             batch = self._queue.take(self._clock())
             if batch is None:
                 break

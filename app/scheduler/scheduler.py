@@ -22,7 +22,7 @@ from app.scheduler.fair_clock import FairClock
 from app.scheduler.observer import Counts, Observer
 from app.scheduler.pipeline import Pipeline
 from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
-from app.scheduler.worker import InferenceThread, Report, Worker
+from app.scheduler.worker import InferenceThreads, Report, Worker
 from app.text.sequence import TokenSequence
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ class Scheduler:
         observer: hears of batches and queue depth.
         on_dead: called once when the worker is lost, after every waiting request has failed.
         clock: seconds, the event loop's (``loop.time``), which is the monotonic clock.
-        worker: makes the worker; by default an :class:`InferenceThread`.
+        parallel: batches that run at once.
+        worker: makes the worker; by default :class:`InferenceThreads`, ``parallel`` of them.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Scheduler:
         observer: Observer | None = None,
         on_dead: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        parallel: int = 1,
         worker: WorkerFactory | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -72,7 +74,9 @@ class Scheduler:
         self.state: State = "running"
         self.counts = Counts()
         if worker is None:
-            self._worker: Worker = InferenceThread(self._loop, self._finished, self._died, clock)
+            self._worker: Worker = InferenceThreads(
+                self._loop, self._finished, self._died, clock, parallel
+            )
         else:
             self._worker = worker(self._finished, self._died, clock)
         self._pipeline = Pipeline(self._queue, self._worker, clock)
@@ -165,7 +169,7 @@ class Scheduler:
             self._fail_all(NotReady(_STOPPING))
         self._supervision.cancel()
         self._worker.stop()
-        if isinstance(self._worker, InferenceThread) and self.state != "dead":
+        if isinstance(self._worker, InferenceThreads) and self.state != "dead":
             await asyncio.to_thread(self._worker.join, 30.0)
 
     # ---- admission

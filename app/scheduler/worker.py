@@ -1,8 +1,12 @@
-"""The inference thread: takes the first batch of its tray, runs it, reports, takes the next.
+"""The inference threads: each takes the first batch of the tray, runs it, reports, takes the next.
 
-One thread runs all graphs of a process: two at once would only share the same cores and get in each other's
-way. The tray holds what runs next, so that the engine does not wait for the event loop between two batches;
-until the thread takes a batch, the scheduler may take it back and plan anew with what has arrived since.
+Two threads run all graphs of a process on the same pool of cores. A batch that is alone has all cores. Two at
+once have about half each, and gain by it: within a batch the cores wait for the slowest at every operator,
+between batches they do not (fp32: a tenth more texts a second on two quiet cores, a quarter more beside a
+busy event loop; ``docs/benchmarks.md``). More than two bring nothing but waiting.
+
+The tray holds what runs next, so that the engine does not wait for the event loop between two batches; until
+a thread takes a batch, the scheduler may take it back and plan anew with what has arrived since.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +24,7 @@ from app.runtime.batch import Outputs
 from app.scheduler.queue import Batch, Entry
 
 GIVE_WAY_SECONDS = 0.0005
-"""How long the event loop may keep Python's global lock while the inference thread waits for it. With
+"""How long the event loop may keep Python's global lock while an inference thread waits for it. With
 Python's own 5 ms, an engine that computes a batch in 16 ms would stand still for up to a third of the time:
 it needs the lock for a moment after every batch, when the loop is busiest with the answers to the last
 one."""
@@ -46,6 +51,10 @@ class Report:
 class Worker(Protocol):
     """Where batches run. Reports arrive on the event loop."""
 
+    @property
+    def parallel(self) -> int:
+        """Batches that run at once."""
+
     def offer(self, batch: Batch) -> None:
         """Put ``batch`` behind those that lie in the tray."""
 
@@ -62,14 +71,15 @@ class Worker(Protocol):
         """End after the batch that is running."""
 
 
-class InferenceThread:
-    """A :class:`Worker` on a thread of its own.
+class InferenceThreads:
+    """A :class:`Worker` on threads of its own.
 
     Args:
         loop: on which ``on_report`` and ``on_death`` are called.
         on_report: a batch is finished.
-        on_death: the thread ends though nobody asked it to.
+        on_death: a thread ends though nobody asked it to.
         clock: seconds, as the scheduler's.
+        parallel: threads, and so batches that run at once.
         stall_limit: a batch that runs for longer than this many seconds is taken for hung.
     """
 
@@ -79,6 +89,7 @@ class InferenceThread:
         on_report: Callable[[Report], None],
         on_death: Callable[[str], None],
         clock: Callable[[], float],
+        parallel: int = 1,
         stall_limit: float = 300.0,
     ) -> None:
         self._loop = loop
@@ -88,11 +99,21 @@ class InferenceThread:
         self._stall_limit = stall_limit
         self._changed = threading.Condition()
         self._tray: deque[Batch] = deque()
-        self._busy_since: float | None = None
+        # Of each thread that runs a batch: since when.
+        self._busy_since: dict[str, float] = {}
         self._stopping = False
         sys.setswitchinterval(min(sys.getswitchinterval(), GIVE_WAY_SECONDS))
-        self._thread = threading.Thread(target=self._main, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._main, name=f"inference-{number}", daemon=True)
+            for number in range(parallel)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def parallel(self) -> int:
+        """See :class:`Worker`."""
+        return len(self._threads)
 
     def offer(self, batch: Batch) -> None:
         """See :class:`Worker`."""
@@ -112,9 +133,10 @@ class InferenceThread:
 
     def trouble(self) -> str | None:
         """See :class:`Worker`."""
-        if not self._thread.is_alive():
-            return "the inference thread is gone"
-        since = self._busy_since
+        if not all(thread.is_alive() for thread in self._threads):
+            return "an inference thread is gone"
+        with self._changed:
+            since = min(self._busy_since.values(), default=None)
         if since is not None and self._clock() - since > self._stall_limit:
             return f"a batch has been running for more than {self._stall_limit:.0f} s"
         return None
@@ -123,11 +145,13 @@ class InferenceThread:
         """See :class:`Worker`."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for the thread's end."""
-        self._thread.join(timeout)
+    def join(self, timeout: float) -> None:
+        """Wait for the threads' end, at most ``timeout`` seconds for all of them."""
+        end = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _main(self) -> None:
         try:
@@ -136,17 +160,18 @@ class InferenceThread:
                 # A batch keeps its model and its requests alive; while waiting for the next, let go of it.
                 del batch
         except BaseException as error:  # whatever it was, somebody waits for an answer
-            self._tell(self._on_death, f"the inference thread ended with {type(error).__name__}: {error}")
+            self._tell(self._on_death, f"an inference thread ended with {type(error).__name__}: {error}")
 
     def _next(self) -> Batch | None:
+        name = threading.current_thread().name
         with self._changed:
-            self._busy_since = None
+            self._busy_since.pop(name, None)
             while not self._tray:
                 if self._stopping:
                     return None
                 self._changed.wait()
             batch = self._tray.popleft()
-            self._busy_since = self._clock()
+            self._busy_since[name] = self._clock()
             return batch
 
     def _tell(self, callback: Callable[[_Told], None], argument: _Told) -> None:

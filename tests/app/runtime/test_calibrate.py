@@ -53,6 +53,14 @@ def test_a_decided_budget_is_only_timed() -> None:
     assert found.seconds_per_token == pytest.approx(1e-4)
 
 
+def test_batches_that_will_run_beside_each_other_are_measured_so() -> None:
+    now = [0.0]
+    found = calibrate(Timed(now, 0.0, 1e-4), SHAPE, seconds=10, parallel=2, clock=lambda: now[0])
+    # This session gains nothing by company: both batches take their time, one after the other.
+    assert found.seconds_per_token == pytest.approx(1e-4)
+    assert found.batch_tokens == 512
+
+
 def test_the_faster_backend_wins() -> None:
     now = [0.0]
     slow, fast = Timed(now, 0.01, 1e-4), Timed(now, 0.001, 1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.bundle import Bundle, BundleError, read_bundle
-from app.runtime import BackendUnavailable, open_session
+from app.runtime import Backend, BackendUnavailable, open_session
 from app.runtime.batch import Session
 from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
@@ -94,6 +95,21 @@ def test_earlier_answers_survive_later_batches(sessions: dict[str, Session]) -> 
     copy = first.copy()
     sessions["encode"].run(rows(8, first=40))
     np.testing.assert_array_equal(first, copy)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_batches_beside_each_other_get_the_answers_that_they_get_alone(
+    bundles: dict[str, Bundle], backend: Backend
+) -> None:
+    session = open_session(bundles["encode"], backend=backend, threads=2, parallel=2)
+    batches = [rows(*range(1, 2 + number % 7), first=5 + number) for number in range(64)]
+    expected = [session.run(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(session.run, batches))
+    for answers, alone in zip(found, expected, strict=True):
+        for answer, right in zip(answers, alone, strict=True):
+            np.testing.assert_allclose(answer["hidden"], right["hidden"], atol=1e-6)
+    session.close()
 
 
 def test_rows_that_cannot_run_are_told_so(sessions: dict[str, Session]) -> None:

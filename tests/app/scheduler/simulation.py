@@ -71,17 +71,25 @@ class EchoSession:
 
 
 class SimulatedWorker:
-    """Computes at once, reports ``cost(batch)`` seconds later; treats its tray as the thread does."""
+    """Computes at once, reports ``cost(batch)`` seconds later; treats its tray as the threads do.
+
+    Each of ``parallel`` batches at once takes as long as it would alone.
+    """
 
     def __init__(
-        self, on_report: Callable[[Report], None], cost: Callable[[Batch], float], clock: Callable[[], float]
+        self,
+        on_report: Callable[[Report], None],
+        cost: Callable[[Batch], float],
+        clock: Callable[[], float],
+        parallel: int = 1,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_report = on_report
         self._cost = cost
         self._clock = clock
         self._tray: list[Batch] = []
-        self._busy = False
+        self.parallel = parallel
+        self._running = 0
         self.sick: str | None = None
         self.batches: list[Batch] = []
         self.busy_seconds = 0.0
@@ -103,10 +111,10 @@ class SimulatedWorker:
         self._tray.clear()
 
     def _start(self) -> None:
-        if self._busy or not self._tray or self.sick:
+        if self._running == self.parallel or not self._tray or self.sick:
             return
         batch = self._tray.pop(0)
-        self._busy = True
+        self._running += 1
         self.batches.append(batch)
         started = self._clock()
         report = run_batch(batch, self._clock)
@@ -115,7 +123,7 @@ class SimulatedWorker:
         self._loop.call_later(seconds, self._finish, report, started)
 
     def _finish(self, report: Report, started: float) -> None:
-        self._busy = False
+        self._running -= 1
         if self.sick:
             return
         self._start()
@@ -132,6 +140,7 @@ class Bench:
         per_token: float = 1e-4,
         overhead: float = 2e-3,
         session: EchoSession | None = None,
+        parallel: int = 1,
         **options: Any,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -141,7 +150,7 @@ class Bench:
             return overhead + per_token * batch.padded_tokens
 
         def worker(on_report: Any, on_death: Any, clock: Any) -> SimulatedWorker:
-            self.worker = SimulatedWorker(on_report, cost, clock)
+            self.worker = SimulatedWorker(on_report, cost, clock, parallel)
             return self.worker
 
         self.scheduler = Scheduler(clock=loop.time, worker=worker, **options)

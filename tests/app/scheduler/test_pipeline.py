@@ -23,6 +23,22 @@ def test_one_batch_lies_ready_while_the_event_loop_is_in_time() -> None:
     simulate(story)
 
 
+def test_every_idle_thread_gets_a_batch_at_once() -> None:
+    async def story() -> None:
+        bench = Bench(budget=100, per_token=1e-3, overhead=0.0, parallel=3)
+        began = asyncio.get_running_loop().time()
+        tasks = [asyncio.create_task(bench.infer(100)) for _ in range(9)]
+        await asyncio.sleep(0.05)
+        assert len(bench.worker.batches) == 3
+        assert len(bench.worker.staged()) == 1
+        await asyncio.gather(*tasks)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(0.3)
+        # What is predicted is what the threads do together.
+        assert bench.lane.seconds_per_token < 0.7e-3
+
+    simulate(story)
+
+
 def test_an_event_loop_that_is_late_does_not_let_the_engine_stand_still() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The real inference thread: its tray, its faults, its end."""
+"""The real inference threads: their tray, their faults, their end."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("never came true")
 
 
-def test_one_thread_answers_many_clients() -> None:
+@pytest.mark.parametrize("parallel", [1, 2, 3])
+def test_few_threads_answer_many_clients(parallel: int) -> None:
     async def story() -> None:
         gate = Gate()
         gate.open.set()
-        scheduler = Scheduler()
+        scheduler = Scheduler(parallel=parallel)
         lane = Lane("toy", "model", gate, 256, 1e-5)
 
         async def client(number: int) -> None:
@@ -61,8 +62,51 @@ def test_one_thread_answers_many_clients() -> None:
                 assert (answer[0]["logits"] == mark).all()
 
         await asyncio.gather(*(client(number) for number in range(16)))
-        assert gate.threads == {"inference"}
+        assert gate.threads <= {f"inference-{number}" for number in range(parallel)}
         assert scheduler.counts.rows == 320
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+def test_two_threads_run_two_batches_at_once() -> None:
+    async def story() -> None:
+        gate = Gate()
+        scheduler = Scheduler(parallel=2)
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        tasks = [
+            asyncio.create_task(scheduler.infer(lane, [row(40, mark)], RequestContext())) for mark in range(3)
+        ]
+        await until(lambda: len(gate.threads) == 2)
+        gate.open.set()
+        answers = await asyncio.gather(*tasks)
+        assert [int(answer[0]["logits"][0]) for answer in answers] == [0, 1, 2]
+        await scheduler.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_thread_of_two_that_ends_fails_all_who_wait() -> None:
+    class OneEnds(Gate):
+        def run(self, sequences: list[TokenSequence]) -> list[dict[str, np.ndarray]]:
+            if int(sequences[0].input_ids[0]) == 7:
+                raise SystemExit("no more")
+            return super().run(sequences)
+
+    async def story() -> None:
+        gate, causes = OneEnds(), []
+        scheduler = Scheduler(on_dead=causes.append, parallel=2)
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        tasks = [
+            asyncio.create_task(scheduler.infer(lane, [row(40, mark)], RequestContext()))
+            for mark in (1, 7, 2)
+        ]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(answer, EngineDead) for answer in answers)
+        assert "SystemExit: no more" in causes[0]
+        assert len(causes) == 1
+        gate.open.set()
         await scheduler.close()
 
     asyncio.run(story())
@@ -117,14 +161,14 @@ def test_a_thread_that_ends_fails_all_who_wait_at_once() -> None:
 
 
 def test_a_hung_batch_is_noticed() -> None:
-    from app.scheduler.worker import InferenceThread
+    from app.scheduler.worker import InferenceThreads
 
     async def story() -> None:
         gate, causes = Gate(), []
         loop = asyncio.get_running_loop()
         scheduler = Scheduler(
             on_dead=causes.append,
-            worker=lambda report, death, clock: InferenceThread(loop, report, death, clock, stall_limit=0.2),
+            worker=lambda report, death, clock: InferenceThreads(loop, report, death, clock, stall_limit=0.2),
         )
         lane = Lane("toy", "model", gate, 64, 1e-5)
         with pytest.raises(EngineDead):
@@ -157,6 +201,6 @@ def test_close_lets_the_running_batch_end() -> None:
         await scheduler.drain()
         assert len(await task) == 1
         await scheduler.close()
-        assert not any(thread.name == "inference" for thread in threading.enumerate())
+        assert not any(thread.name.startswith("inference") for thread in threading.enumerate())
 
     asyncio.run(story())

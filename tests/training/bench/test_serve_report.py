@@ -17,7 +17,7 @@ from training.errors import UserError
 
 
 def cell(rate: float, p50: float = 0.01, wrong: int = 0, **fields: float) -> Cell:
-    known = {"busy": 0.9, "engine_rate": rate / 0.9, "padding": 1.05} | fields
+    known = {"at_once": 0.9, "engine_rate": rate / 0.9, "padding": 1.05} | fields
     return Cell(rate, p50, 2 * p50, 100, wrong, "bad" if wrong else "", 7.5, 0.02, **known)  # type: ignore[arg-type]
 
 

@@ -48,8 +48,8 @@ class Cell:
         cpu_ms: CPU milliseconds of the whole server for a text of mean length, warm-up included. It moves
             less than the rate when others use the machine.
         driver: CPU seconds of the driver per second; 1 is a whole core.
-        busy: share of the time in which the engine ran a batch; nan for peers.
-        engine_rate: texts per second of engine time, that is inside batches only; nan for peers.
+        at_once: batches that the engine computed at once, mean over time; nan for peers.
+        engine_rate: texts per second of a batch's own time; nan for peers.
         padding: padded over real tokens, mean over batches; nan for peers.
         moved, others, discarded, quiet: see ``noise.Guarded``.
     """
@@ -62,7 +62,7 @@ class Cell:
     example: str
     cpu_ms: float
     driver: float
-    busy: float
+    at_once: float
     engine_rate: float
     padding: float
     moved: float = 0.0
@@ -134,7 +134,7 @@ def summarise(
         example=verdict.example,
         cpu_ms=1000 * used / texts if texts else math.nan,
         driver=driver,
-        busy=engine_seconds / wall,
+        at_once=engine_seconds / wall,
         engine_rate=grown("electra_batch_tokens_sum") / load.unit_tokens / engine_seconds
         if engine_seconds
         else math.nan,

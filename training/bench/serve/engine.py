@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from app.bundle import Bundle, Precision
@@ -17,6 +18,7 @@ from app.text.sequence import TokenSequence
 BATCHES = (1, 4, 8, 16, 32)
 BUDGETS = (512, 1024, 2048, 4096)
 _LEAST_RUNS = 4
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,13 @@ class Ceiling:
         by_batch: texts per second of the short length, by texts in a batch.
         alone_seconds: median time of one short text.
         cpu_ms: CPU milliseconds of one short text in the best batch.
+        together: texts per second of two batches of that size at once.
     """
 
     by_batch: dict[int, float]
     alone_seconds: float
     cpu_ms: float = math.nan
+    together: float = math.nan
 
     @property
     def best(self) -> float:
@@ -40,7 +44,7 @@ class Ceiling:
 
 def open_engine(bundle: Bundle, backend: Backend, precision: Precision | None) -> Session:
     """The session as the service opens it."""
-    return open_session(bundle, backend=backend, precision=precision)
+    return open_session(bundle, backend=backend, precision=precision, parallel=_AT_ONCE)
 
 
 def raw_ceiling(session: Session, rows: Sequence[TokenSequence], seconds: float) -> Ceiling:
@@ -54,7 +58,25 @@ def raw_ceiling(session: Session, rows: Sequence[TokenSequence], seconds: float)
         by_batch[size] = size / taken
         cpu[size] = 1000 * used / size
         alone = taken if size == 1 else alone
-    return Ceiling(by_batch, alone, cpu[max(by_batch, key=lambda size: by_batch[size])])
+    best = max(by_batch, key=lambda size: by_batch[size])
+    return Ceiling(by_batch, alone, cpu[best], _together(session, rows[:best], seconds / len(BATCHES)))
+
+
+def _together(session: Session, batch: Sequence[TokenSequence], seconds: float) -> float:
+    """Texts per second of as many batches at once as the service runs."""
+    end = time.perf_counter() + seconds
+
+    def loop(_: int) -> int:
+        runs = 0
+        while runs < _LEAST_RUNS or time.perf_counter() < end:
+            session.run(list(batch))
+            runs += 1
+        return runs
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        begun = time.perf_counter()
+        runs = sum(pool.map(loop, range(_AT_ONCE)))
+    return runs * len(batch) / (time.perf_counter() - begun)
 
 
 def offline_plans(session: Session, rows: Sequence[TokenSequence], repeats: int) -> dict[int, float]:

@@ -87,7 +87,7 @@ class Variant(Row):
         return median([cell.padding for cell in ([c for c in cells if c.quiet] or cells)])
 
     def inside(self, load: str) -> float:
-        """Speed inside batches over what the backend alone does."""
+        """Speed of each batch over what the backend alone does."""
         return self.of(load, "engine_rate") / (self.plan() if load == "mix" else self.ceiling())
 
     def _by_round(self, load: str, figure: Callable[[int, Cell], float]) -> float:
