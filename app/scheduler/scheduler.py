@@ -74,9 +74,7 @@ class Scheduler:
         self.state: State = "running"
         self.counts = Counts()
         if worker is None:
-            self._worker: Worker = InferenceThreads(
-                self._loop, self._finished, self._died, clock, parallel
-            )
+            self._worker: Worker = InferenceThreads(self._loop, self._finished, self._died, clock, parallel)
         else:
             self._worker = worker(self._finished, self._died, clock)
         self._pipeline = Pipeline(self._queue, self._worker, clock)
