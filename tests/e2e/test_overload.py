@@ -38,10 +38,12 @@ async def ask(server: Server, text: str) -> tuple[int, dict[str, str], float]:
 def test_a_burst_of_three_times_what_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy_bundle(tmp_path / "models", "sentiment", task="classify")
     monkeypatch.setenv("FAULTY_DELAY", str(BATCH_S))
-    with running(tmp_path / "models", tmp_path / "run", launcher=FAULTY, batch_tokens=64) as server:
+    with running(
+        tmp_path / "models", tmp_path / "run", launcher=FAULTY, batch_tokens=64, parallel_batches=2
+    ) as server:
         # One of these fills a batch.
         text = "好" * 50
-        able = int(DEADLINE_S / BATCH_S)
+        able = int(2 * DEADLINE_S / BATCH_S)
 
         async def story() -> list[tuple[int, dict[str, str], float]]:
             # The speed that was measured at the start did not have the delay in it.
