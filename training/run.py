@@ -201,7 +201,7 @@ def _bundle(
                 f"intermediate-{bundle}",
                 [before, data, origin],
                 [start / "finetune.json"],
-                lambda: _summary(finetune(before, start)),
+                lambda: _summary(finetune(before, start, progress=progress)),
             )
             origin = [*origin, stages.files_digest([str(start / "model.safetensors")])]
         config = recipe.finetune_config(bundle, start)
@@ -210,7 +210,7 @@ def _bundle(
             f"finetune-{bundle}",
             [config, data, origin],
             [tuned / "finetune.json"],
-            lambda: _summary(finetune(config, tuned)),
+            lambda: _summary(finetune(config, tuned, progress=progress)),
         )
         origin = [*origin, stages.files_digest([str(tuned / "model.safetensors")])]
         known |= {"checkpoint": str(tuned)}
@@ -224,7 +224,7 @@ def _bundle(
         f"export-{bundle}",
         [dataclasses.asdict(export_config), origin],
         [version_dir] if export_config.version else [],
-        lambda: str(export(export_config)),
+        lambda: str(export(export_config, progress=progress)),
     )
     if not (Path(place) / MANIFEST_NAME).is_file():
         raise UserError(
@@ -247,7 +247,7 @@ def _bundle(
         f"evaluate-{bundle}",
         [judged, place, origin],
         [output / "reports" / bundle / "report.md"],
-        lambda: _summary(evaluate(Path(place), judged)),
+        lambda: _summary(evaluate(Path(place), judged, progress=progress)),
     )
     return Path(place)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "training/sample", str(ROOT / "training/sample")
     )
     (root / "recipe.yaml").write_text(text, encoding="utf-8")
-    assert main(["run", str(root / "recipe.yaml"), "--quiet"]) == 0
+    with contextlib.redirect_stderr(io.StringIO()) as shown:
+        assert main(["run", str(root / "recipe.yaml"), "--quiet"]) == 0
+    assert "it/s" not in shown.getvalue()
     return root
 
 

@@ -4,10 +4,14 @@ from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from transformers import ElectraConfig as HuggingFaceConfig
 from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedModel
+from transformers.utils import logging as hub_logging
 
 from training.electra.config import ElectraConfig
 from training.electra.model import DifferenceEmbeddings, Electra, Encoder
@@ -20,6 +24,19 @@ _LAYER = {
     "output.dense": "output",
     "output.LayerNorm": "output_norm",
 }
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Loading and saving without the library's own progress bars and remarks."""
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(hub_logging.CRITICAL)
+    hub_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(level)
+        hub_logging.enable_progress_bar()
 
 
 def discriminator_config(config: ElectraConfig) -> HuggingFaceConfig:

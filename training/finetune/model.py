@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,8 +16,8 @@ from transformers import (
     ElectraForTokenClassification,
     PreTrainedModel,
 )
-from transformers.utils import logging as hub_logging
 
+from training.electra.huggingface import quiet_hub
 from training.errors import UserError
 from training.finetune.heads import to_hugging_face_head, use_plain_head
 from training.tables import Task
@@ -30,19 +29,6 @@ _CLASSES: dict[str, type[PreTrainedModel]] = {
     "token_labels": ElectraForTokenClassification,
     "error_detection": ElectraForPreTraining,
 }
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Loading and saving without the library's own progress bars and remarks."""
-    level = hub_logging.get_verbosity()
-    hub_logging.set_verbosity(hub_logging.CRITICAL)
-    hub_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hub_logging.set_verbosity(level)
-        hub_logging.enable_progress_bar()
 
 
 def read_config(directory: Path) -> ElectraConfig:

@@ -13,13 +13,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import set_seed
 
+from training.electra.huggingface import quiet_hub
 from training.files import atomic_directory
 from training.finetune.config import FinetuneConfig
 from training.finetune.features import Feature
 from training.finetune.hardware import default_device
 from training.finetune.losses import class_weights
 from training.finetune.metrics import has_failed, score
-from training.finetune.model import load_model, quiet_hub, save_checkpoint
+from training.finetune.model import load_model, save_checkpoint
 from training.finetune.predict import predict_logits
 from training.finetune.trainer import ElectraTrainer, Split, last_checkpoint, training_arguments
 

@@ -10,7 +10,7 @@ import torch
 from torch import distributed
 
 from training.electra.flops import matmul_flops_per_token
-from training.electra.huggingface import to_discriminator, to_generator
+from training.electra.huggingface import quiet_hub, to_discriminator, to_generator
 from training.files import atomic_directory, atomic_file
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.parallel import whole_model, whole_tensors
@@ -63,7 +63,8 @@ def finish(run: Run) -> Path:
                 ("discriminator", to_discriminator(model)),
                 ("generator", to_generator(model)),
             ):
-                network.save_pretrained(temporary / name)
+                with quiet_hub():
+                    network.save_pretrained(temporary / name)
                 save_tokenizer(tokenizer, temporary / name)
             record = {
                 "steps": run.step,
