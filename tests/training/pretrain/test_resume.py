@@ -83,7 +83,7 @@ def test_killed_twenty_times(root: Path) -> None:
     torch.set_num_threads(1)
     whole = weights(train(root, "whole", steps=160))
     kill_at_random(root, steps=160, kills=20, seed=1)
-    finished = process(root, 400)
+    finished = process(root, 160)
     output, _ = finished.communicate(timeout=600)
     assert finished.returncode == 0, output.decode()
     assert_same(weights(root / "run"), whole)
