@@ -15,8 +15,10 @@ from pathlib import Path
 from training.corpus import CorpusConfig, SourceConfig, build
 source, tokenizer, out = map(Path, sys.argv[1:])
 build(CorpusConfig(sources=(SourceConfig(path=str(source)),), workers=2), tokenizer, out, progress=False)
-peak = [resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps(peak))
+# Not its own ru_maxrss: that is inherited from the process that started this one.
+status = Path("/proc/self/status").read_text()
+own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+print(json.dumps([own // 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024]))
 """
 
 
