@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.text.sequence import TokenSequence
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 _SEVERITY_ERROR = 3
+_registering = threading.Lock()
 
 
 class OnnxSession:
@@ -50,7 +52,7 @@ class OnnxSession:
     ) -> None:
         self._alone = self._beside = _open(file, threads, spinning=threads > 1, cuda=cuda)
         if parallel > 1 and threads > 1 and not cuda:
-            self._beside = _open(file, max(1, threads // parallel), spinning=False)
+            self._beside = _open(file, math.ceil(threads / parallel), spinning=False)
         self._running = 0
         self._counting = threading.Lock()
         # Two batches at once would need twice the memory of the GPU, and gain nothing.
@@ -113,7 +115,9 @@ def _open(file: Path, threads: int, *, spinning: bool, cuda: bool = False) -> on
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = True
     if not cuda:
-        _share_arena()
+        # Models are loaded on several threads, and a second registration is an error.
+        with _registering:
+            _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
         # Weights outside the arena are given back when a model is unloaded.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")

@@ -70,5 +70,5 @@ class Engine(Protocol):
             QueueFull: admission refused; its ``retry_after_s`` says when to come back.
             DeadlineExceeded: the wait would pass, or has passed, ``context.deadline``.
             BadItem: a sequence failed in the engine even when run alone.
-            EngineDead: the inference thread is gone.
+            EngineDead: an inference thread is gone.
         """

@@ -1,9 +1,9 @@
 """The inference threads: each takes the first batch of the tray, runs it, reports, takes the next.
 
 Two threads run all graphs of a process on the same pool of cores. A batch that is alone has all cores. Two at
-once have about half each, and gain by it: within a batch the cores wait for the slowest at every operator,
-between batches they do not (fp32: a tenth more texts a second on two quiet cores, a quarter more beside a
-busy event loop; ``docs/benchmarks.md``). More than two bring nothing but waiting.
+once have about half each, and gain by it beside a busy event loop: within a batch the cores wait for the
+slowest at every operator, between batches they do not (5 to 10 % more single texts a second on two cores;
+``docs/benchmarks.md``).
 
 The tray holds what runs next, so that the engine does not wait for the event loop between two batches; until
 a thread takes a batch, the scheduler may take it back and plan anew with what has arrived since.

@@ -19,6 +19,9 @@ from training.files import atomic_directory, atomic_file
 from training.finetune.config import FinetuneConfig
 from training.recipe import read_filled
 
+# A network that starts from random weights needs the full rate in every layer.
+_FRESH_DECAY = 1.0
+
 
 @dataclass(frozen=True)
 class TaskSuite:
@@ -75,7 +78,7 @@ def measure_tasks(
     starts = {"pretrained": (checkpoint, {})}
     if fresh:
         fresh_checkpoint(checkpoint, output / "fresh")
-        starts["fresh"] = (output / "fresh", {"baselines": False})
+        starts["fresh"] = (output / "fresh", {"layer_decay": _FRESH_DECAY, "baselines": False})
     figures: dict[str, Any] = {}
     for task in only or list(suite.tasks):
         found: dict[str, Any] = {}
