@@ -35,7 +35,10 @@ def results(*, amx: bool = False) -> Results:
         backend="onnxruntime",
         precision="fp32",
         # The second round ran on a machine twice as fast: ratios within a round do not notice.
-        ceilings=[Ceiling({1: 80.0, 8: 100.0}, 0.0110), Ceiling({1: 160.0, 8: 200.0}, 0.0230)],
+        ceilings=[
+            Ceiling({1: 80.0, 8: 100.0}, 0.0110, together=110.0),
+            Ceiling({1: 160.0, 8: 200.0}, 0.0230, together=210.0),
+        ],
         plans=[{512: 50.0, 1024: 45.0}, {512: 100.0, 1024: 90.0}],
         engine_quiet=[True, True],
     )
@@ -124,6 +127,11 @@ def test_the_table_shows_every_server_and_marks_what_was_disturbed() -> None:
     assert "was not quiet" not in text
     assert "liar, first wrong answer: `bad`" in text
     assert "without AMX" in text
+
+
+def test_the_table_shows_what_two_batches_at_once_gain_by_themselves() -> None:
+    row = next(line for line in render(results()).splitlines() if "two batches at once" in line)
+    assert row.count("| 160 |") == 2
 
 
 def test_a_report_from_a_noisy_machine_says_so_first() -> None:
