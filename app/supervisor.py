@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from app.api.listener import turn_newcomers_away
 from app.settings import Settings
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 EXIT_STARTUP = 1
 _FATAL_AT_START = (1, 2)
 _TICK_S = 0.1
+_AHEAD_S = 0.2
+"""So long before the workers leave the port newcomers are turned away."""
 _STEADY_S = 10.0
 _LONGEST_PAUSE_S = 30.0
 
@@ -122,11 +125,17 @@ class Supervisor:
     def _stop(self) -> int:
         self._stopping = True
         settings = self._settings
-        # Ours would keep the port open after the last worker's is closed, and let clients knock in vain.
-        self._listener.close()
+        leave = time.monotonic() + settings.drain_delay_s - _AHEAD_S
+        if settings.drain_delay_s <= _AHEAD_S:
+            turn_newcomers_away(self._listener)
         for worker in self._workers:
             if worker.process.poll() is None:
                 worker.process.send_signal(signal.SIGTERM)
+        while time.monotonic() < leave and any(worker.process.poll() is None for worker in self._workers):
+            time.sleep(_TICK_S)
+        turn_newcomers_away(self._listener)
+        # Ours would keep the port open after the last worker's is closed, and let clients knock in vain.
+        self._listener.close()
         deadline = time.monotonic() + settings.drain_delay_s + settings.shutdown_timeout_s + 5.0
         for worker in self._workers:
             try:

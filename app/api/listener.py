@@ -1,11 +1,22 @@
-"""Takes the port, with one clear line when it cannot be had."""
+"""Takes the port, with one clear line when it cannot be had, and leaves it without losing anybody."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import socket
+import struct
+import sys
 
 from app.settings import variable
+
+_SO_ATTACH_FILTER = 26
+# Classic BPF, instruction by instruction: load the byte of TCP's flags; where SYN is set drop, else keep all.
+_NO_SYN = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
 
 
 class BindError(Exception):
@@ -34,6 +45,22 @@ def bind(host: str, port: int) -> socket.socket:
         raise BindError(_explain(error, host, port)) from None
     listener.set_inheritable(True)
     return listener
+
+
+def turn_newcomers_away(listener: socket.socket) -> None:
+    """From now on nobody new gets into the queue of ``listener``, whoever shares it; it can then be emptied.
+
+    Closing a listening socket resets all who wait in its queue, and between a last look and the close
+    somebody may come in. A filter that drops what asks for a connection leaves those who are in alone:
+    newcomers hear nothing, ask again after a second and are refused. Elsewhere than on Linux this does
+    nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    code = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
+    program = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(code))
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; then only the short moment remains
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def _explain(error: OSError, host: str, port: int) -> str:

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from app.api.lifecycle import Lifecycle
+from app.api.listener import turn_newcomers_away
 from app.api.protocol import GuardedConfig, GuardedProtocol
 from app.settings import Settings
 
@@ -75,8 +76,12 @@ class Server(uvicorn.Server):
         """Stop listening without resetting the connections that the system has taken for us in the meantime.
 
         Closing a listening socket resets whoever waits in its queue, and they may have sent their request. So
-        the event loop's handle is closed first, then the queue is emptied by hand, then the socket goes.
+        newcomers are turned away first (of several workers by their supervisor, when all of them stop), then
+        the event loop's handle is closed, then the queue is emptied by hand, then the socket goes.
         """
+        if self._pipe is None:
+            for spare in self._spare:
+                turn_newcomers_away(spare)
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
