@@ -44,20 +44,25 @@ class Server(uvicorn.Server):
         self.exit_code = 0
         self._lifecycle = lifecycle
         self._drain_delay_s = drain_delay_s
+        self._signalled = False
         self._stop_at: float | None = None
         lifecycle.on_death(self._on_death)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain. Second: leave at once. (uvicorn's own would exit with the signal's code.)"""
-        self.begin_drain(again=True)
+        """First signal: drain. Second: leave at once. (uvicorn's own would exit with the signal's code.)
 
-    def begin_drain(self, *, again: bool = False) -> None:
-        """Stop being ready and stop later; ``again``: a second call leaves at once."""
-        if self._stop_at is not None:
-            self.force_exit = self.should_exit = self.force_exit or again
-            return
-        self._lifecycle.to_draining()
-        self._stop_at = time.monotonic() + self._drain_delay_s
+        Python calls this between any two instructions of the event loop, also while they hold a lock, such as
+        that of the metrics, which draining needs too. So it only takes a note; the next tick drains.
+        """
+        if self._signalled:
+            self.force_exit = self.should_exit = True
+        self._signalled = True
+
+    def begin_drain(self) -> None:
+        """Stop being ready, and stop when the delay is over."""
+        if self._stop_at is None:
+            self._lifecycle.to_draining()
+            self._stop_at = time.monotonic() + self._drain_delay_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._pipe is not None:
@@ -113,6 +118,8 @@ class Server(uvicorn.Server):
         )
 
     async def on_tick(self, counter: int) -> bool:
+        if self._signalled:
+            self.begin_drain()
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)

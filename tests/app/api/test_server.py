@@ -32,7 +32,10 @@ def server(lifecycle: Lifecycle, drain_delay_s: float = 0.0) -> Server:
 
 def test_the_first_signal_drains_and_the_second_leaves(lifecycle: Lifecycle) -> None:
     made = server(lifecycle, drain_delay_s=60)
+    before = lifecycle.state
     made.handle_exit(signal.SIGTERM, None)
+    assert lifecycle.state is before, "a signal may come while a lock is held that draining needs"
+    assert asyncio.run(made.on_tick(1)) is False
     assert lifecycle.state is State.DRAINING
     assert not made.should_exit
     made.handle_exit(signal.SIGTERM, None)
