@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 EmbeddingSharing = Literal["shared", "gdes", "none"]
 PositionInitialization = Literal["normal", "sinusoidal"]
+AttentionInitialization = Literal["normal", "local"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class ElectraConfig:
     difference to the generator's tables without sending gradients into them (DeBERTaV3, section 3.2),
     ``none`` keeps them apart. ``position_initialization``: the position table is learnt either way; started
     as sinusoids (Vaswani et al. 2017, section 3.5), "the token before" is one linear map away, and short
-    runs leave the plateau of context-free guessing sooner.
+    runs leave the plateau of context-free guessing sooner. ``attention_initialization``: ``local`` starts the
+    heads of the first half of the layers on one neighbour each; it needs sinusoidal positions.
     """
 
     vocab_size: int = 30522
@@ -36,6 +38,7 @@ class ElectraConfig:
     attention_dropout: float = 0.1
     initializer_range: float = 0.02
     position_initialization: PositionInitialization = "normal"
+    attention_initialization: AttentionInitialization = "normal"
     layer_norm_eps: float = 1e-12
     embedding_sharing: EmbeddingSharing = "shared"
     discriminator_weight: float = 50.0
@@ -48,6 +51,8 @@ class ElectraConfig:
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}"
             )
+        if self.attention_initialization == "local" and self.position_initialization != "sinusoidal":
+            raise ValueError("attention_initialization: local needs position_initialization: sinusoidal")
         if not 0 < self.mask_rate < 1:
             raise ValueError(f"mask_rate {self.mask_rate} must lie between 0 and 1")
         if not 0 < self.generator_fraction <= 1:

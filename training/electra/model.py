@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.electra.attention import attend
 from training.electra.config import ElectraConfig
+from training.electra.dropout import dropout
+from training.electra.initialization import local_start_, sinusoidal_, truncated_normal_
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Embeddings(nn.Module):
         summed = summed + (
             self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
         )
-        return F.dropout(self.LayerNorm(summed), self.dropout, self.training)
+        return dropout(self.LayerNorm(summed), self.dropout, self.training)
 
 
 class DifferenceEmbeddings(nn.Module):
@@ -69,7 +72,7 @@ class DifferenceEmbeddings(nn.Module):
         summed = summed + (
             self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
         )
-        return F.dropout(self.LayerNorm(summed), self.dropout, self.training)
+        return dropout(self.LayerNorm(summed), self.dropout, self.training)
 
 
 class Layer(nn.Module):
@@ -94,12 +97,11 @@ class Layer(nn.Module):
         batch, tokens, width = hidden.shape
         projected = self.query_key_value(hidden).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        dropout = self.attention_dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        context = attend(query, key, value, mask, self.attention_dropout, self.training)
         context = self.attention_output(context.transpose(1, 2).reshape(batch, tokens, width))
-        hidden = self.attention_norm(hidden + F.dropout(context, self.hidden_dropout, self.training))
+        hidden = self.attention_norm(hidden + dropout(context, self.hidden_dropout, self.training))
         inner = self.output(F.gelu(self.intermediate(hidden)))
-        return self.output_norm(hidden + F.dropout(inner, self.hidden_dropout, self.training))
+        return self.output_norm(hidden + dropout(inner, self.hidden_dropout, self.training))
 
 
 class Encoder(nn.Module):
@@ -117,12 +119,14 @@ class Encoder(nn.Module):
         self, ids: Tensor, positions: Tensor, mask: Tensor | None, types: Tensor | None = None
     ) -> Tensor:
         """``[batch, tokens]`` -> ``[batch, tokens, hidden]``."""
-        hidden = self.embeddings(ids, positions, types)
-        if self.embeddings_project is not None:
-            hidden = self.embeddings_project(hidden)
+        hidden = self.project(self.embeddings(ids, positions, types))
         for layer in self.layers:
             hidden = layer(hidden, mask)
         return hidden
+
+    def project(self, embedded: Tensor) -> Tensor:
+        """``[batch, tokens, embedding]`` -> ``[batch, tokens, hidden]``."""
+        return embedded if self.embeddings_project is None else self.embeddings_project(embedded)
 
 
 class GeneratorHead(nn.Module):
@@ -184,31 +188,16 @@ class Electra(nn.Module):
                 other = Embeddings(config)
         self.discriminator = Encoder(discriminator_size, config, other)
         self.discriminator_head = DiscriminatorHead(discriminator_size.hidden)
-        self.apply(self._initialise)
+        for module in self.modules():
+            truncated_normal_(module, config.initializer_range)
         if isinstance(other, DifferenceEmbeddings):
             nn.init.zeros_(other.difference.weight)
+        local = config.attention_initialization == "local"
         if config.position_initialization == "sinusoidal":
             for embeddings in (own, other):
-                sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range)
-
-    def _initialise(self, module: nn.Module) -> None:
-        deviation = self.config.initializer_range
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-
-
-@torch.no_grad()
-def sinusoidal_(table: Tensor, deviation: float) -> None:
-    """Fill ``[positions, embedding]`` with sinusoids of geometric wavelengths and the given deviation."""
-    positions, width = table.shape
-    half = (width + 1) // 2
-    rates = 10000.0 ** (-torch.arange(half, dtype=torch.float32) / half)
-    angles = torch.arange(positions, dtype=torch.float32)[:, None] * rates
-    waves = torch.cat([angles.sin(), angles.cos()], 1)[:, :width]
-    table.copy_(waves * deviation * 2**0.5)
+                sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range, local)
+        if local:
+            local_start_(self)
 
 
 def attention_mask(segments: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
+from torch.optim.adamw import adamw
 
+_LATE = 1e9  # the step at which bias correction is 1 in float32
 _NO_DECAY = ("LayerNorm", "_norm.", "bias")
 
 
@@ -54,20 +56,25 @@ class ElectraAdam(torch.optim.Optimizer):
             gradients = [_shard(p.grad) for p in parameters]
             first = [_shard(self.state[p]["first"]) for p in parameters]
             second = [_shard(self.state[p]["second"]) for p in parameters]
-            parameters = [_shard(p) for p in parameters]
-            beta1, beta2 = group["betas"]
-            torch._foreach_lerp_(first, gradients, 1 - beta1)
-            torch._foreach_mul_(second, beta2)
-            torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
-            denominator = torch._foreach_sqrt(second)
-            rate = group["lr"]
-            if group["bias_correction"]:
-                torch._foreach_div_(denominator, (1 - beta2 ** group["step"]) ** 0.5)
-                rate = rate / (1 - beta1 ** group["step"])
-            torch._foreach_add_(denominator, group["eps"])
-            if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_addcdiv_(parameters, first, denominator, -rate)
+            # The fused kernel makes one pass over memory. It counts the step itself; a very late one makes
+            # its bias correction 1.
+            steps = group["step"] - 1 if group["bias_correction"] else _LATE
+            adamw(
+                [_shard(p) for p in parameters],
+                gradients,
+                first,
+                second,
+                [],
+                [torch.tensor(float(steps), device=p.device) for p in gradients],
+                fused=True,
+                amsgrad=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=False,
+            )
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
@@ -17,6 +18,7 @@ from training.errors import UserError
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, SpecialIds
 from training.pretrain.config import PretrainConfig
+from training.pretrain.cooccurrence import count, start_from_counts
 from training.pretrain.hardware import Place, autocast
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
@@ -111,6 +113,8 @@ def set_up(
     last = checkpoints.latest_good(output_dir / "checkpoints")
     if last is None and config.warm_start:
         warm_start(model, tokenizer, Path(config.warm_start))
+    if last is None and config.word_initialization == "cooccurrence":
+        _count_words(model, makers[0].source, special, config.seed, quiet=not place.first)
     model.to(place.device)
     joint = JointModel(model, special.mask, config)
     if config.parallel == "fsdp" and place.world > 1:
@@ -172,6 +176,13 @@ def identity(run: Run) -> dict[str, Any]:
         "model": run.electra.to_dict(),
         "seed": run.config.seed,
     }
+
+
+def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: int, quiet: bool) -> None:
+    with tqdm(desc="count words", unit=" tokens", unit_scale=True, disable=quiet) as bar:
+        counts = count(source, model.config.vocab_size, special, bar.update)
+        bar.set_postfix_str("factorising")
+        start_from_counts(model, counts, seed)
 
 
 def describe(run: Run) -> None:

@@ -1,0 +1,35 @@
+"""The products written out are the fused kernel's, forwards and backwards."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from training.electra.attention import attend
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_equals_the_fused_kernel(masked: bool) -> None:
+    torch.manual_seed(0)
+    ours = [torch.randn(2, 3, 17, 8, requires_grad=True) for _ in range(3)]
+    theirs = [tensor.detach().clone().requires_grad_() for tensor in ours]
+    segments = torch.randint(0, 3, (2, 17)).sort(-1).values
+    mask = (segments[:, None, :, None] == segments[:, None, None, :]) if masked else None
+    weight = torch.randn(2, 3, 17, 8)
+    one = attend(*ours, mask, 0.0, True)
+    other = F.scaled_dot_product_attention(*theirs, attn_mask=mask)
+    assert torch.allclose(one, other, atol=1e-6)
+    (one * weight).sum().backward()
+    (other * weight).sum().backward()
+    for mine, its in zip(ours, theirs, strict=True):
+        assert mine.grad is not None
+        assert its.grad is not None
+        assert torch.allclose(mine.grad, its.grad, atol=1e-5)
+
+
+def test_dropped_weights_average_to_the_whole() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 9, 4) for _ in range(3))
+    whole = attend(query, key, value, None, 0.3, False)
+    mean = sum(attend(query, key, value, None, 0.3, True) for _ in range(3000)) / 3000
+    assert torch.allclose(mean, whole, atol=0.08)
+    assert not torch.allclose(attend(query, key, value, None, 0.3, True), whole, atol=1e-3)
