@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,7 @@ PRETRAIN_EXAMPLES = """examples:
   electra-train bench pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --rows 64
   electra-train bench pretrain --preset base --length 512 --json bench.json
   electra-train bench pretrain --dry-run                    two steps of a very small model
+  torchrun --nproc-per-node 2 -m training.cli bench pretrain --compile    the engine on a process a core
 
 Both loops train on the same shards in turns; a matrix product before and after each turn shows a noisy
 machine, and the turn is repeated. Only the ratios carry to another machine.
@@ -106,6 +108,8 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         )
     with tempfile.TemporaryDirectory() as scratch:
         figures = measure(settings, arguments.shards, arguments.tokenizer, Path(scratch))
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # under torchrun the first process speaks
     print(table(figures))
     if arguments.json:
         with atomic_file(arguments.json, "w", encoding="utf-8") as stream:

@@ -7,6 +7,7 @@ full length, AdamW. Speed is counted in real tokens, padding left out, for both.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 from tqdm import tqdm
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
@@ -25,8 +27,9 @@ from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
 from training.electra.masking import choose_masked
 from training.pretrain.config import PhaseConfig, PretrainConfig
-from training.pretrain.hardware import Place, autocast, hardware_name, native_bfloat16
+from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
 from training.pretrain.loop import make_batch, update
+from training.pretrain.parallel import largest
 from training.pretrain.setup import Run, set_up
 from training.rehearsal import write_synthetic_shards
 
@@ -47,36 +50,50 @@ class PretrainBench:
     model: dict[str, Any]
 
 
-Step = Callable[[int], int]
+Step = Callable[[int], float]
 """Runs update number ``n``; returns the real tokens in it."""
 
 
 def measure(
     bench: PretrainBench, shards: Path | None, tokenizer: Path | None, scratch: Path
 ) -> dict[str, Any]:
-    """Both loops in turns on the same shards; medians, ratio, and the share of the machine's matrix rate."""
+    """Both loops in turns on the same shards; medians, ratio, and the share of the machine's matrix rate.
+
+    Under ``torchrun`` all processes run the engine together, and the first one alone, on all cores, the
+    reference and the matrix products. The figures are those of the first process.
+    """
+    place = join()
+    try:
+        return _measure(bench, shards, tokenizer, scratch, place)
+    finally:
+        leave(place)
+
+
+def _measure(
+    bench: PretrainBench, shards: Path | None, tokenizer: Path | None, scratch: Path, place: Place
+) -> dict[str, Any]:
     if shards is None or tokenizer is None:
         tokenizer, shards = write_synthetic_shards(scratch, bench.vocab_size)
-    run = _engine(bench, shards, tokenizer, scratch)
-    device = run.place.device
-    loops = {"reference": _reference_step(run, bench), "engine": _engine_step(run)}
-    dtype = torch.bfloat16 if native_bfloat16(device) else torch.float32
+    run = _engine(bench, shards, tokenizer, scratch, place)
+    dtype = torch.bfloat16 if native_bfloat16(place.device) else torch.float32
+    loops = {"reference": _alone(_reference_step(run, bench), place), "engine": _together(_engine_step(run))}
+    rate_of_machine = _alone(lambda _: matmul_rate(dtype, place.device), place)
     speeds: dict[str, list[float]] = {name: [] for name in loops}
     rates: list[float] = []
     noisy = 0
-    bar = tqdm(total=bench.turns * len(loops), desc="bench", unit="turn")
+    bar = tqdm(total=bench.turns * len(loops), desc="bench", unit="turn", disable=not place.first)
     for name, step in loops.items():
         step(0)  # first touches: allocation, compilation
-        bar.write(f"{name}: warm")
+        bar.set_postfix_str(f"{name}: warm")
     number = 1
     for _ in range(bench.turns):
         for name, step in loops.items():
             for attempt in range(_ATTEMPTS):
-                before = matmul_rate(dtype, device)
-                speed = _speed(step, number, bench.steps, device)
-                after = matmul_rate(dtype, device)
+                before = rate_of_machine(0)
+                speed = _speed(step, number, bench.steps, place.device)
+                after = rate_of_machine(0)
                 number += bench.steps
-                spoilt = moved(before, after)
+                spoilt = bool(largest(place, int(moved(before, after)))[0])
                 noisy += spoilt
                 if not spoilt or attempt == _ATTEMPTS - 1:
                     speeds[name].append(speed)
@@ -91,13 +108,14 @@ def measure(
         "settings": asdict(bench),
         "hardware": hardware_name(),
         "numbers": str(dtype).removeprefix("torch."),
+        "processes": place.world,
         "threads": torch.get_num_threads(),
         "tokens_per_second": medians,
         "all": speeds,
-        "ratio": medians["engine"] / medians["reference"],
+        "ratio": medians["engine"] / max(medians["reference"], 1e-9),
         "megaflops_per_token": flops / 1e6,
         "matmul_teraflops": rate / 1e12,
-        "utilisation": medians["engine"] * flops / rate,
+        "utilisation": medians["engine"] * flops / max(rate, 1e-9),
         "noisy_turns": noisy,
     }
 
@@ -106,7 +124,8 @@ def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
     speeds = figures["tokens_per_second"]
     lines = [
-        f"{figures['hardware']}, {figures['threads']} threads, {figures['numbers']}; "
+        f"{figures['hardware']}, engine on {figures['processes']} process(es) of {figures['threads']} "
+        f"thread(s), {figures['numbers']}; "
         f"matrix rate {figures['matmul_teraflops']:.3f} TFLOP/s; {figures['noisy_turns']} noisy "
         "turns repeated",
         "",
@@ -131,7 +150,36 @@ def _speed(step: Step, first: int, steps: int, device: torch.device) -> float:
     return tokens / (time.perf_counter() - begun)
 
 
-def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path) -> Run:
+def _alone(work: Step, place: Place) -> Step:
+    """``work`` on the first process with all cores, while the others wait and return 0."""
+
+    def step(number: int) -> float:
+        done = 0.0
+        if place.first:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(len(os.sched_getaffinity(0)))
+            done = work(number)
+            torch.set_num_threads(threads)
+        if place.world > 1:
+            distributed.barrier()
+        return done
+
+    return step
+
+
+def _together(work: Step) -> Step:
+    """``work`` on all processes; returns the tokens of all."""
+
+    def step(number: int) -> float:
+        done = torch.tensor(work(number))
+        if distributed.is_initialized():
+            distributed.all_reduce(done)
+        return float(done)
+
+    return step
+
+
+def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path, place: Place) -> Run:
     config = PretrainConfig(
         preset=bench.preset,  # type: ignore[arg-type]
         model=bench.model | {"generator_layers": None},
@@ -139,8 +187,7 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path) 
         warmup_steps=100,
         compile=bench.compile,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = set_up(config, shards, tokenizer, scratch / "engine", Place(0, 1, device))
+    run = set_up(config, shards, tokenizer, scratch / "engine", place)
     run.model.train()
     return run
 
@@ -148,10 +195,10 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path) 
 def _engine_step(run: Run) -> Step:
     context = autocast(run.config.numbers, run.place.device)
 
-    def step(number: int) -> int:
+    def step(number: int) -> float:
         batch = make_batch(run, number)
         update(run, batch, context)
-        return int((batch.segments > 0).sum())
+        return float((batch.segments > 0).sum())
 
     return step
 
@@ -167,7 +214,7 @@ def _reference_step(run: Run, bench: PretrainBench) -> Step:
     optimizer = torch.optim.AdamW(parameters.values(), lr=5e-4)
     rows = _padded_rows(run.shards, bench, run.special.cls, run.special.sep, run.special.pad)
 
-    def step(number: int) -> int:
+    def step(number: int) -> float:
         ids = next(rows).to(device)
         real = ids != run.special.pad
         maskable = (real & (ids != run.special.cls) & (ids != run.special.sep)).cpu().numpy()
@@ -194,7 +241,7 @@ def _reference_step(run: Run, bench: PretrainBench) -> Step:
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return int(real.sum())
+        return float(real.sum())
 
     return step
 

@@ -93,6 +93,9 @@ class FinetuneConfig:
     dropout: float | None = None
     # hugging_face: dense, gelu, linear. plain: dropout and linear, as published (saved in the former's form).
     head: Literal["hugging_face", "plain"] = "hugging_face"
+    # keep: as in the checkpoint. mean: starts as the mean of all tokens, for a checkpoint whose pretraining
+    # was too short to gather a text in [CLS].
+    last_layer: Literal["keep", "mean"] = "keep"
     # none, balanced (inverse frequency), or a weight per label name.
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     # One run per seed: initial head, order of rows, dropout.

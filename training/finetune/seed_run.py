@@ -18,9 +18,11 @@ from training.files import atomic_directory
 from training.finetune.config import FinetuneConfig
 from training.finetune.features import Feature
 from training.finetune.hardware import default_device
+from training.finetune.kernels import use_fast_kernels
 from training.finetune.losses import class_weights
 from training.finetune.metrics import has_failed, score
 from training.finetune.model import load_model, save_checkpoint
+from training.finetune.pooling import start_with_mean
 from training.finetune.predict import predict_logits
 from training.finetune.trainer import ElectraTrainer, Split, last_checkpoint, training_arguments
 
@@ -82,6 +84,9 @@ def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | 
         dropout=config.dropout,
         plain_head=config.head == "plain",
     )
+    if config.last_layer == "mean":
+        start_with_mean(model)
+    use_fast_kernels(model)
     arguments = training_arguments(
         config, work, len(rows), seed, parts.metric, bf16=parts.bf16, progress=parts.progress
     )
