@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-
 _DEVIATION = 0.02  # of the weights that start as noise, as in the reference
 
 
