@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from training.electra.model import Electra, Encoder
+    from training.electra.config import ElectraConfig
+    from training.electra.model import Electra, Encoder, Layer
 
 _ROWS = 8  # rows of random ids on which the heads are fitted
 _RIDGE = 1e-2
-_PASSED = 0.7  # share of a neighbour's vector that a value and its output matrix let through
+_PASSED = 0.8  # share of a neighbour's vector that a value and its output matrix let through
 _COPIED = (
     0.3  # the same of a token's own vector through the generator's head: with its bias, it does not drown it
 )
-_CONTRAST = 5.0  # logits by which the neighbour stands out from a token elsewhere
+_COMPARED = 0.2  # weight of one dimension's likeness in what the feed-forward part writes
+_CONTRAST = 10.0  # logits by which the neighbour stands out from a token elsewhere
 
 
 def truncated_normal_(module: nn.Module, deviation: float) -> None:
@@ -56,9 +59,12 @@ def local_start_(model: Electra) -> None:
     used from the first step (in the spirit of mimetic initialisation, Trockman and Kolter 2023).
 
     Projections keep lengths and angles, the generator's head leads back into the space of word vectors, and
-    the heads of the first half of the layers look at one neighbour each.
+    the heads of the first half of the layers look at one neighbour each. A discriminator at least twice as
+    wide as its word vectors also compares each word with them.
     """
     for encoder in (model.generator, model.discriminator):
+        # One text has one type: its vector would only make all tokens alike.
+        nn.init.zeros_(encoder.embeddings.token_type_embeddings.weight)
         if encoder.embeddings_project is not None:
             nn.init.orthogonal_(encoder.embeddings_project.weight)
     into = model.generator.embeddings_project
@@ -66,39 +72,87 @@ def local_start_(model: Electra) -> None:
     dense.copy_((torch.eye(len(dense)) if into is None else into.weight.T) * _COPIED)
     training = model.training
     model.eval()
-    for encoder in (model.generator, model.discriminator):
-        _local_heads_(encoder, model.config.vocab_size, model.config.max_position_embeddings)
+    _local_layers_(model.generator, model.config, compare=False)
+    _local_layers_(
+        model.discriminator,
+        model.config,
+        compare=model.config.hidden_size >= 2 * model.config.embedding_size,
+    )
     model.train(training)
 
 
-def _local_heads_(encoder: Encoder, vocabulary: int, positions: int) -> None:
+def _local_layers_(encoder: Encoder, config: ElectraConfig, compare: bool) -> None:
     """Point each head of the first half of the layers at one neighbour: -1, +1, -2, +2, ...
 
-    Queries and keys become what a ridge regression reads of the positions in the hidden states of random ids,
-    the query turned by the offset, so that ``query . key`` peaks where the key stands ``offset`` places
-    further. Values lead into a random subspace, and the output matrix back out of it.
+    ``compare``: a neighbour gets as many heads as carry its whole vector, into the dimensions that words
+    leave free, and the feed-forward part compares the two; else each head passes a random part of it on.
     """
-    ids = torch.randint(vocabulary, (_ROWS, positions))
-    where = torch.arange(positions)
-    hidden = encoder.project(encoder.embeddings(ids, where.expand_as(ids), None))
+    positions = config.max_position_embeddings
+    ids = torch.randint(config.vocab_size, (_ROWS, positions))
+    hidden = encoder.project(encoder.embeddings(ids, torch.arange(positions).expand_as(ids), None))
+    words = free = torch.empty(0)
+    if compare and encoder.embeddings_project is not None:
+        words = encoder.embeddings_project.weight
+        free = torch.linalg.svd(words, full_matrices=True).U[:, words.shape[1] : 2 * words.shape[1]]
     offsets = _offsets()
     for layer in list(encoder.layers)[: (len(encoder.layers) + 1) // 2]:
         width = hidden.shape[-1] // layer.heads
-        rates = _rates(width // 2)
-        used = 2 * len(rates)
-        weight, bias = _regression(hidden, _waves(where, rates).expand(_ROWS, -1, -1))
-        scale = (_CONTRAST * width**0.5 / _contrast(hidden @ weight.T + bias)) ** 0.5
-        weight, bias = weight * scale, bias * scale
-        table = layer.query_key_value.weight.view(3, layer.heads, width, -1)
-        biases = layer.query_key_value.bias.view(3, layer.heads, width)
+        parts = -(-words.shape[1] // width) if len(words) else 1
+        taken = [offset for offset in islice(offsets, -(-layer.heads // parts)) for _ in range(parts)]
+        _point_heads_(layer, hidden, taken[: layer.heads])
         out = layer.attention_output.weight.view(-1, layer.heads, width)
         for head in range(layer.heads):
-            turn = _turn(rates, next(offsets))
-            table[0, head, :used], biases[0, head, :used] = turn @ weight, turn @ bias
-            table[1, head, :used], biases[1, head, :used] = weight, bias
-            passed = nn.init.orthogonal_(torch.empty(width, hidden.shape[-1])) * _PASSED
-            table[2, head], out[:, head] = passed, passed.T
+            value = layer.query_key_value.weight.view(3, layer.heads, width, -1)[2, head]
+            if len(words):
+                part = torch.arange(head % parts * width, min((head % parts + 1) * width, words.shape[1]))
+                value.zero_()
+                out[:, head] = 0.0
+                value[: len(part)], out[:, head, : len(part)] = words.T[part] * _PASSED, free[:, part]
+            else:
+                passed = nn.init.orthogonal_(torch.empty(width, hidden.shape[-1])) * _PASSED
+                value.copy_(passed)
+                out[:, head] = passed.T
+        if len(words):
+            _compare_(layer, words, free)
         hidden = layer(hidden, None)
+
+
+def _point_heads_(layer: Layer, hidden: Tensor, offsets: list[int]) -> None:
+    """Make head ``n`` attend to the token ``offsets[n]`` places further.
+
+    Queries and keys become what a ridge regression reads of the positions in ``hidden [rows, positions,
+    width]``, the query turned by the offset, so that ``query . key`` peaks at that place.
+    """
+    width = hidden.shape[-1] // layer.heads
+    rates = _rates(width // 2)
+    used = 2 * len(rates)
+    waves = _waves(torch.arange(hidden.shape[1]), rates)
+    weight, bias = _regression(hidden, waves.expand(len(hidden), -1, -1))
+    scale = (_CONTRAST * width**0.5 / _contrast(hidden @ weight.T + bias)) ** 0.5
+    weight, bias = weight * scale, bias * scale
+    table = layer.query_key_value.weight.view(3, layer.heads, width, -1)
+    biases = layer.query_key_value.bias.view(3, layer.heads, width)
+    for head, offset in enumerate(offsets):
+        turn = _turn(rates, offset)
+        table[0, head, :used], biases[0, head, :used] = turn @ weight, turn @ bias
+        table[1, head, :used], biases[1, head, :used] = weight, bias
+
+
+def _compare_(layer: Layer, words: Tensor, free: Tensor) -> None:
+    """Let the feed-forward part write how alike the word and its neighbours are into one direction.
+
+    ``gelu(a + b) + gelu(-a - b) - gelu(a - b) - gelu(b - a)`` is about ``2 sign(ab) min(|a|, |b|)``; the sum
+    over the dimensions ``a`` of the word and ``b`` of the neighbours is high where they agree.
+    """
+    turned = nn.init.orthogonal_(torch.empty(words.shape[1], words.shape[1]))
+    own, near = turned @ words.T, turned @ free.T
+    units = torch.cat([own + near, -own - near, own - near, near - own])
+    count = min(len(units), len(layer.intermediate.weight))
+    signs = torch.ones(len(units))
+    signs[len(units) // 2 :] = -1
+    direction = nn.functional.normalize(torch.randn(words.shape[0]), dim=0)
+    layer.intermediate.weight[:count] = units[:count]
+    layer.output.weight[:, :count] = direction[:, None] * signs[:count] * _COMPARED
 
 
 def _offsets() -> Iterator[int]:

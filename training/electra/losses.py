@@ -86,9 +86,12 @@ def joint_forward(
     *,
     temperature: float = 1.0,
     disallow_correct: bool = False,
+    noise_share: float = 0.0,
     with_argmax: bool = False,
 ) -> Sums:
     """One pass of both networks over ``batch`` (Clark et al. 2020, section 2).
+
+    ``noise_share`` of the replacements are drawn by the words' frequency alone (the generator's output bias).
 
     Sampling breaks the gradient: nothing flows from the discriminator's loss into the generator but through
     shared tables.
@@ -99,7 +102,14 @@ def joint_forward(
     target = batch.ids.reshape(-1)[batch.masked]
     generator = (F.cross_entropy(logits.float(), target, reduction="none") * batch.masked_weights).sum()
     with torch.no_grad():
-        sampled = sample_tokens(logits, batch.uniforms, temperature, target if disallow_correct else None)
+        drawn_from = logits
+        if noise_share > 0:
+            # A second uniform number out of the digits of the first, which say little about the token drawn.
+            by_frequency = (batch.uniforms * 4096).frac() < noise_share
+            drawn_from = torch.where(
+                by_frequency[:, None], model.generator_head.bias.to(logits.dtype), logits
+            )
+        sampled = sample_tokens(drawn_from, batch.uniforms, temperature, target if disallow_correct else None)
         corrupted = corrupted_input(batch, sampled)
         labels = corrupted != batch.ids
         sampled_correct = ((sampled == target) * batch.masked_weights).sum()

@@ -58,6 +58,9 @@ class PretrainConfig:
     # Sampling temperature of the generator, and whether it may draw the original token.
     temperature: float = 1.0
     disallow_correct: bool = False
+    # Share of the replacements drawn by frequency, not by the generator: easier to find, for a short run
+    # whose generator is ahead of its discriminator (needs word_initialization: cooccurrence).
+    noise_share: float = 0.0
     # Rows per forward pass; 0: all rows of a process at once.
     micro_rows: int = 0
     # auto: bfloat16 where the processor multiplies it natively (AMX, AVX512-BF16, CUDA), float32 elsewhere.
@@ -94,6 +97,12 @@ class PretrainConfig:
             raise ValueError("learning_rate, clip_norm and temperature must be above 0")
         if min(self.log_every, self.evaluate_every, self.checkpoint_every, self.keep_last) < 1:
             raise ValueError("log_every, evaluate_every, checkpoint_every and keep_last must be at least 1")
+        if not 0 <= self.noise_share <= 1:
+            raise ValueError(f"noise_share must lie between 0 and 1, found {self.noise_share}")
+        if self.noise_share and self.word_initialization == "normal" and self.warm_start is None:
+            raise ValueError(
+                "noise_share needs word_initialization: cooccurrence, which knows the frequencies"
+            )
         known = {field.name for field in dataclasses.fields(ElectraConfig)}
         for key in self.model:
             if key not in known or key == "vocab_size":

@@ -76,6 +76,8 @@ def word_vectors(counts: Counts, width: int, seed: int) -> np.ndarray:
         (information[positive].astype(np.float32), (row[positive], col[positive])), counts.pairs.shape
     )
     vectors = randomized_svd(matrix, width, n_iter=3, random_state=seed)[0]
+    # What all words share says nothing, and would make every two of them alike.
+    vectors -= counts.words @ vectors / counts.words.sum()
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     known = (length > 0) & (counts.words >= _RAREST)[:, None]
     return np.asarray(vectors / np.where(known, length, np.inf) * width**0.5, np.float32)

@@ -67,6 +67,7 @@ class JointModel(torch.nn.Module):
         self.mask_id = mask_id
         self.temperature = config.temperature
         self.disallow_correct = config.disallow_correct
+        self.noise_share = config.noise_share
 
     def forward(
         self, batch: Batch, masked: torch.Tensor | float, tokens: torch.Tensor | float, judged: bool = False
@@ -82,6 +83,7 @@ class JointModel(torch.nn.Module):
             self.mask_id,
             temperature=1.0 if judged else self.temperature,
             disallow_correct=self.disallow_correct and not judged,
+            noise_share=0.0 if judged else self.noise_share,
             with_argmax=judged,
         )
         return joint_loss(self.model, sums, masked, tokens), sums

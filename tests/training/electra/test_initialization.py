@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from training.electra.config import PRESETS, ElectraConfig
 from training.electra.model import Electra, Encoder
@@ -36,19 +37,49 @@ def attention_to(encoder: Encoder, offset: int, tokens: int = 60) -> torch.Tenso
 
 
 @pytest.mark.parametrize("deviation", [0.02, 0.05])
-def test_each_head_of_the_first_layers_looks_at_its_neighbour(deviation: float) -> None:
+def test_heads_of_the_first_layers_look_at_their_neighbours(deviation: float) -> None:
     torch.manual_seed(0)
     model = Electra(replace(CONFIG, initializer_range=deviation))
-    # Four heads and four layers: offsets -1, 1, -2, 2 in the first layer, -3, 3, -4, 4 in the second.
-    for number, offset in enumerate([-1, 1, -2, 2, -3, 3, -4, 4]):
-        weights = attention_to(model.discriminator, offset)
-        layer, head = divmod(number, 4)
-        assert weights[layer, head] > 0.3
-        others = [float(weights[layer, other]) for other in range(4) if other != head]
-        assert max(others) < 0.1
-        assert weights[2:].max() < 0.1  # the later layers are free
-    for head, offset in enumerate([-1, 1]):
-        assert attention_to(model.generator, offset)[0, head] > 0.3
+    # Two heads carry a whole word vector in the discriminator, so two look at each neighbour.
+    for network, places in (
+        (model.discriminator, [[-1, -1, 1, 1], [-2, -2, 2, 2]]),
+        (model.generator, [[-1, 1], [-2, 2]]),
+    ):
+        for offset in (-2, -1, 0, 1, 2):
+            weights = attention_to(network, offset)
+            for layer, heads in enumerate(places):
+                for head, place in enumerate(heads):
+                    found = float(weights[layer, head])
+                    assert found > 0.5 if place == offset else found < 0.1
+            assert weights[2:].max() < 0.1  # the later layers are free
+
+
+def test_the_discriminator_starts_with_an_eye_for_words_that_do_not_fit() -> None:
+    torch.manual_seed(0)
+    model = Electra(CONFIG).eval()
+    table = model.generator.embeddings.word_embeddings.weight
+    # Words 0..249 resemble each other, and words 250..499: a text is of one kind, its odd word of the other.
+    kinds = torch.randn(2, 128).repeat_interleave(250, 0)
+    with torch.no_grad():
+        table.copy_((kinds + torch.randn(500, 128)) * 0.02)
+        kind = torch.randint(0, 2, (60, 1))
+        ids = torch.randint(0, 250, (60, 40)) + 250 * kind
+        odd = torch.rand(ids.shape) < 0.1
+        ids = torch.where(odd, (ids + 250) % 500, ids)
+        hidden = model.discriminator.project(
+            model.discriminator.embeddings(ids, torch.arange(40).expand_as(ids), None)
+        )
+        first = model.discriminator.layers[0]
+        fits = first(hidden, None) @ first.output.weight[:, 0]
+    scores = -fits[:, 1:-1].flatten().numpy()
+    assert roc_auc_score(odd[:, 1:-1].flatten().numpy(), scores) > 0.75
+
+
+def test_a_discriminator_without_room_beside_its_words_only_looks() -> None:
+    torch.manual_seed(0)
+    model = Electra(replace(CONFIG, embedding_size=256))
+    for head, offset in enumerate([-1, 1, -2, 2]):
+        assert attention_to(model.discriminator, offset)[0, head] > 0.5
 
 
 def test_a_model_in_training_stays_in_training() -> None:

@@ -1,12 +1,15 @@
 """What the networks see, what counts as replaced, and how losses are normalised."""
 
 from dataclasses import replace
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 from tests.training.electra.test_model import TINY
+from training.electra import sampling
 from training.electra.losses import Batch, corrupted_input, joint_forward, joint_loss, masked_input
 from training.electra.masking import choose_masked
 from training.electra.model import Electra
@@ -130,3 +133,32 @@ def test_weights_of_the_two_losses_are_one_and_fifty() -> None:
     sums = joint_forward(model, make_batch(), MASK)
     expected = sums.generator / 10 + 50 * sums.discriminator / 20
     torch.testing.assert_close(joint_loss(model, sums, 10, 20), expected)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)])
+def test_a_share_of_the_replacements_is_drawn_by_frequency(share: float, expected: float) -> None:
+    torch.manual_seed(0)
+    model = Electra(replace(TINY, generator_layers=1)).eval()
+    # Word 50 is all that the frequency knows, word 60 all that the network says.
+    with torch.no_grad():
+        model.generator_head.word_embeddings.weight.zero_()
+        model.generator_head.bias.fill_(-30.0)
+        model.generator_head.bias[50] = 30.0
+        model.generator_head.LayerNorm.weight.zero_()
+        model.generator_head.LayerNorm.bias.fill_(1.0)
+        model.generator_head.word_embeddings.weight[60] = 10.0
+    batch = make_batch(rows=400)
+    drawn = []
+    original = sampling.sample_tokens
+
+    def record(*arguments: Any) -> torch.Tensor:
+        drawn.append(original(*arguments))
+        return drawn[-1]
+
+    with mock.patch("training.electra.losses.sample_tokens", record):
+        joint_forward(model, batch, MASK, noise_share=share)
+    tokens = drawn[0][batch.masked_weights > 0]
+    assert set(tokens.tolist()) <= {50, 60}
+    # Five standard errors.
+    error = 5 * (expected * (1 - expected) / len(tokens)) ** 0.5
+    assert float((tokens == 50).float().mean()) == pytest.approx(expected, abs=error + 1e-9)
