@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,15 @@ def test_a_dry_run_measures_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert "engine" in shown
     assert "reference" in shown
     assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.timeout(300)
+def test_under_torchrun_the_first_process_speaks_for_all(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    command += ["-m", "training.cli", "bench", "pretrain", "--dry-run", "--json", str(tmp_path / "f.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("engine on 2 process(es) of 1 thread(s)") == 1
+    figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
+    assert figures["processes"] == 2
+    assert min(figures["tokens_per_second"].values()) > 0
