@@ -99,6 +99,10 @@ class PretrainConfig:
             raise ValueError("log_every, evaluate_every, checkpoint_every and keep_last must be at least 1")
         if not 0 <= self.noise_share <= 1:
             raise ValueError(f"noise_share must lie between 0 and 1, found {self.noise_share}")
+        if self.warm_start is not None and self.word_initialization == "cooccurrence":
+            raise ValueError(
+                "word_initialization: cooccurrence would overwrite the words of warm_start; leave one out"
+            )
         if self.noise_share and self.word_initialization == "normal" and self.warm_start is None:
             raise ValueError(
                 "noise_share needs word_initialization: cooccurrence, which knows the frequencies"

@@ -43,7 +43,7 @@ def pretrain(
     """
     place = join()
     try:
-        run = set_up(config, shards_dir, tokenizer_path, output_dir, place)
+        run = set_up(config, shards_dir, tokenizer_path, output_dir, place, progress)
         if place.first and progress:
             describe(run)
         fit(run, progress and place.first)

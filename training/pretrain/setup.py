@@ -90,7 +90,12 @@ class JointModel(torch.nn.Module):
 
 
 def set_up(
-    config: PretrainConfig, shards_dir: Path, tokenizer_path: Path, output_dir: Path, place: Place
+    config: PretrainConfig,
+    shards_dir: Path,
+    tokenizer_path: Path,
+    output_dir: Path,
+    place: Place,
+    progress: bool = False,
 ) -> Run:
     """Open the data, build the model, and restore the newest good checkpoint if there is one."""
     shards = TokenShards(shards_dir, tokenizer_path)
@@ -116,7 +121,7 @@ def set_up(
     if last is None and config.warm_start:
         warm_start(model, tokenizer, Path(config.warm_start))
     if last is None and config.word_initialization == "cooccurrence":
-        _count_words(model, makers[0].source, special, config.seed, quiet=not place.first)
+        _count_words(model, makers[0].source, special, config.seed, progress and place.first)
     model.to(place.device)
     joint = JointModel(model, special.mask, config)
     if config.parallel == "fsdp" and place.world > 1:
@@ -180,8 +185,8 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: int, quiet: bool) -> None:
-    with tqdm(desc="count words", unit=" tokens", unit_scale=True, disable=quiet) as bar:
+def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: int, progress: bool) -> None:
+    with tqdm(desc="count words", unit=" tokens", unit_scale=True, disable=not progress) as bar:
         counts = count(source, model.config.vocab_size, special, bar.update)
         bar.set_postfix_str("factorising")
         start_from_counts(model, counts, seed)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 import torch
 
 from training.electra.config import PRESETS
 from training.electra.model import Electra
 from training.pretrain.batches import SpecialIds
+from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import Counts, count, start_from_counts, word_vectors
 
 SPECIAL = SpecialIds(pad=0, cls=1, sep=2, mask=3)
@@ -87,7 +89,7 @@ def test_the_model_starts_with_them() -> None:
     assert torch.allclose(table[5:25].square().mean().sqrt(), torch.tensor(0.05), rtol=1e-4)
     assert torch.equal(table[25], rare)
     share = model.generator_head.bias.detach().exp()
-    assert float(share.sum()) == 1.0 or abs(float(share.sum()) - 1) < 1e-5
+    assert float(share.sum()) == pytest.approx(1, abs=1e-5)
     assert torch.allclose(
         share[4] / share[5], torch.tensor((counts.words[4] + 1) / (counts.words[5] + 1.0)).float()
     )
@@ -96,3 +98,10 @@ def test_the_model_starts_with_them() -> None:
 def test_the_same_seed_gives_the_same_vectors() -> None:
     counts: Counts = count(two_topics(), 26, SPECIAL)  # type: ignore[arg-type]
     assert np.array_equal(word_vectors(counts, 4, seed=5), word_vectors(counts, 4, seed=5))
+
+
+def test_what_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="would overwrite the words of warm_start"):
+        PretrainConfig(word_initialization="cooccurrence", warm_start="there")
+    with pytest.raises(ValueError, match="noise_share needs word_initialization"):
+        PretrainConfig(noise_share=0.5)
