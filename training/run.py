@@ -188,7 +188,7 @@ def _bundle(
         "recipe": recipe_path.as_posix(),
         "corpus_digest": record["corpus_digest"],
         "tokens_seen": record["tokens_seen"],
-        "hardware": hardware_name(),
+        "hardware": record.get("hardware") or hardware_name(),
     }
     if recipe.bundles[bundle].finetune is not None:
         tuned = output / "finetune" / bundle

@@ -26,6 +26,7 @@ from training.corpus.shards import TokenShards
 from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
 from training.electra.masking import choose_masked
+from training.pretrain.batches import Prefetcher
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
 from training.pretrain.loop import make_batch, update
@@ -50,8 +51,8 @@ class PretrainBench:
     model: dict[str, Any]
 
 
-Step = Callable[[int], float]
-"""Runs update number ``n``; returns the real tokens in it."""
+Step = Callable[[int], float | torch.Tensor]
+"""Runs update number ``n``; returns the real tokens in it, on the device: reading them would wait for it."""
 
 
 def measure(
@@ -144,7 +145,7 @@ def table(figures: dict[str, Any]) -> str:
 
 def _speed(step: Step, first: int, steps: int, device: torch.device) -> float:
     begun = time.perf_counter()
-    tokens = sum(step(first + offset) for offset in range(steps))
+    tokens = float(sum(step(first + offset) for offset in range(steps)))
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return tokens / (time.perf_counter() - begun)
@@ -154,7 +155,7 @@ def _alone(work: Step, place: Place) -> Step:
     """``work`` on the first process with all cores, while the others wait and return 0."""
 
     def step(number: int) -> float:
-        done = 0.0
+        done: float | torch.Tensor = 0.0
         if place.first:
             threads = torch.get_num_threads()
             torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -171,10 +172,10 @@ def _together(work: Step) -> Step:
     """``work`` on all processes; returns the tokens of all."""
 
     def step(number: int) -> float:
-        done = torch.tensor(work(number))
+        done = torch.as_tensor(work(number))
         if distributed.is_initialized():
             distributed.all_reduce(done)
-        return float(done)
+        return done
 
     return step
 
@@ -194,11 +195,12 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path, 
 
 def _engine_step(run: Run) -> Step:
     context = autocast(run.config.numbers, run.place.device)
+    prefetcher = Prefetcher(lambda number: make_batch(run, number))
 
-    def step(number: int) -> float:
-        batch = make_batch(run, number)
+    def step(number: int) -> torch.Tensor:
+        batch = prefetcher.get(number)
         update(run, batch, context)
-        return float((batch.segments > 0).sum())
+        return (batch.segments > 0).sum().float()
 
     return step
 
@@ -222,9 +224,9 @@ def _reference_step(run: Run, bench: PretrainBench) -> Step:
         chosen = choose_masked(
             maskable, real.sum(1).cpu().numpy(), 0.15, config.masked_positions(bench.length), random
         )
-        where = torch.zeros_like(ids, dtype=torch.bool)
-        for row in range(len(ids)):
-            where[row, torch.from_numpy(chosen.positions[row][chosen.weights[row] > 0])] = True
+        picked = np.zeros(ids.shape, bool)
+        np.put_along_axis(picked, chosen.positions, chosen.weights > 0, 1)
+        where = torch.from_numpy(picked).to(device)
         masked = ids.masked_fill(where, run.special.mask)
         attention = real.long()
         labels = ids.masked_fill(~where, -100)

@@ -156,7 +156,10 @@ class DiscriminatorHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[batch, tokens, hidden]`` -> ``[batch, tokens]`` logits of "was replaced"."""
-        return self.dense_prediction(F.gelu(self.dense(hidden))).squeeze(-1)
+        inner = F.gelu(self.dense(hidden))
+        # In bfloat16 most tokens of an early run would get one and the same logit.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.dense_prediction(inner.float()).squeeze(-1)
 
 
 class Electra(nn.Module):

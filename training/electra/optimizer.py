@@ -58,14 +58,16 @@ class ElectraAdam(torch.optim.Optimizer):
             second = [_shard(self.state[p]["second"]) for p in parameters]
             # The fused kernel makes one pass over memory. It counts the step itself; a very late one makes
             # its bias correction 1.
-            steps = group["step"] - 1 if group["bias_correction"] else _LATE
+            # On a GPU the steps are made there: a copy would wait for all that was launched before.
+            late = group["step"] - 1 if group["bias_correction"] else _LATE
+            steps = torch.full((len(gradients),), float(late), device=gradients[0].device)
             adamw(
                 [_shard(p) for p in parameters],
                 gradients,
                 first,
                 second,
                 [],
-                [torch.tensor(float(steps), device=p.device) for p in gradients],
+                list(steps.unbind()),
                 fused=True,
                 amsgrad=False,
                 beta1=group["betas"][0],

@@ -117,7 +117,7 @@ def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | 
         best_step=trainer.state.best_global_step or trainer.state.global_step,
         train_loss=float(outcome.training_loss),
         seconds=seconds,
-        tokens_per_second=trainer.tokens_seen / max(seconds, 1e-9),
+        tokens_per_second=int(trainer.tokens_seen) / max(seconds, 1e-9),
         resumed=checkpoint is not None,
         distilled=train is not None,
     )

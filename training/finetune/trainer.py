@@ -83,7 +83,7 @@ class ElectraTrainer(Trainer):
         self.sampler = LengthGroupedSampler(
             [len(row) for row in train], config.batch_size, arguments.seed, group=config.length_grouping
         )
-        self.tokens_seen = 0
+        self.tokens_seen: int | torch.Tensor = 0
         super().__init__(
             model=model,
             args=arguments,
@@ -118,7 +118,9 @@ class ElectraTrainer(Trainer):
     ) -> Any:
         """The task's loss, mixed with the teacher's where rows carry its logits."""
         target, teacher = inputs.pop("target"), inputs.pop("teacher", None)
-        self.tokens_seen += int(inputs["attention_mask"].sum())
+        self.tokens_seen = (
+            self.tokens_seen + inputs["attention_mask"].sum()
+        )  # read at the end: no waiting here
         outputs = model(**inputs)
         task = self.config.task
         weights = None if self.weights is None else self.weights.to(outputs.logits.device)

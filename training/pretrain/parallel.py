@@ -17,10 +17,14 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from training.electra.model import Electra
+from training.electra.model import Electra, Layer
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
+
+
+# Two sizes of layer, rows of one document or of several, and phases of other row lengths.
+_GRAPHS = 64
 
 
 def shard(joint: nn.Module, model: Electra, config: PretrainConfig, place: Place) -> None:
@@ -49,8 +53,18 @@ def shard(joint: nn.Module, model: Electra, config: PretrainConfig, place: Place
 def replicate(joint: nn.Module, config: PretrainConfig, place: Place) -> nn.Module:
     """``joint``, compiled if asked for, and as one of several copies where there are several processes."""
     if config.compile:
-        joint = torch.compile(joint, dynamic=False)  # type: ignore[assignment]
+        compile_layers(joint)
     return DistributedDataParallel(joint) if place.world > 1 else joint
+
+
+def compile_layers(joint: nn.Module) -> None:
+    """Compile the layers of both encoders in place: one graph serves all layers of a size, so that it takes
+    seconds where the whole network takes minutes.
+    """
+    torch._dynamo.config.recompile_limit = _GRAPHS
+    for module in joint.modules():
+        if isinstance(module, Layer):
+            module.compile(dynamic=False)
 
 
 def is_sharded(wrapped: nn.Module) -> bool:

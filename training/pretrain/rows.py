@@ -73,26 +73,49 @@ class RowSource:
                 padding.
         """
         shape = (count, self.length)
-        ids, segments, positions = (
-            np.full(shape, -3, np.int64),
-            np.zeros(shape, np.int64),
-            np.zeros(shape, np.int64),
-        )
-        for index in range(count):
-            epoch, row = self.locate(start + index)
+        ids = np.full(shape, -3, np.int64)
+        segments, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        done = 0
+        while done < count:
+            epoch, row = self.locate(start + done)
             pieces = self._load(epoch)
-            at = 0
-            for number, piece in enumerate(range(pieces.first[row], pieces.first[row + 1]), start=1):
-                size, begin = int(pieces.length[piece]), int(pieces.start[piece])
-                end = at + size + _CLS_SEP
-                ids[index, at], ids[index, end - 1] = -1, -2
-                ids[index, at + 1 : end - 1] = self.shards.all_shards[pieces.shard[piece]].ids[
-                    begin : begin + size
-                ]
-                segments[index, at:end] = number
-                positions[index, at:end] = np.arange(size + _CLS_SEP)
-                at = end
+            rows = min(count - done, pieces.rows - row)
+            part = slice(done, done + rows)
+            self._fill(pieces, row, ids[part], segments[part], positions[part])
+            done += rows
         return ids, segments, positions
+
+    def _fill(
+        self, pieces: Pieces, row: int, ids: np.ndarray, segments: np.ndarray, positions: np.ndarray
+    ) -> None:
+        """Write the rows of one epoch from ``row`` on into ``[rows, length]`` arrays."""
+        first = pieces.first[row : row + len(ids) + 1]
+        begin, end = int(first[0]), int(first[-1])
+        taken = pieces.length[begin:end]
+        sizes = taken + _CLS_SEP
+        # Pieces lie back to back in the flat batch, but for the padding at the end of each row.
+        row_of = np.repeat(np.arange(len(ids)), np.diff(first))
+        before = np.cumsum(sizes) - sizes
+        offset = before - before[first[:-1] - begin][row_of] + row_of * self.length
+        within = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+        at = np.repeat(offset, sizes) + within
+        positions.reshape(-1)[at] = within
+        number = np.arange(begin, end) - first[:-1][row_of] + 1
+        segments.reshape(-1)[at] = np.repeat(number, sizes)
+        flat = ids.reshape(-1)
+        shards = self.shards.all_shards
+        texts = [
+            shards[shard].ids[start : start + size]
+            for shard, start, size in zip(
+                pieces.shard[begin:end].tolist(),
+                pieces.start[begin:end].tolist(),
+                taken.tolist(),
+                strict=True,
+            )
+        ]
+        inside = (within > 0) & (within < np.repeat(sizes, sizes) - 1)
+        flat[at[inside]] = np.concatenate(texts)
+        flat[offset], flat[offset + sizes - 1] = -1, -2
 
     def _load(self, epoch: int) -> Pieces:
         if self._pieces is None or epoch != self._epoch:

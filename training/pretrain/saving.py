@@ -13,6 +13,7 @@ from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import quiet_hub, to_discriminator, to_generator
 from training.files import atomic_directory, atomic_file
 from training.pretrain import checkpoint as checkpoints
+from training.pretrain.hardware import hardware_name
 from training.pretrain.parallel import whole_model, whole_tensors
 from training.pretrain.setup import Run, identity
 from training.tokenizer import load_tokenizer, save_tokenizer
@@ -69,6 +70,7 @@ def finish(run: Run) -> Path:
             record = {
                 "steps": run.step,
                 "tokens_seen": run.tokens,
+                "hardware": hardware_name(),
                 "matmul_flops": sum(
                     phase.steps
                     * phase.rows
