@@ -118,9 +118,8 @@ class ElectraTrainer(Trainer):
     ) -> Any:
         """The task's loss, mixed with the teacher's where rows carry its logits."""
         target, teacher = inputs.pop("target"), inputs.pop("teacher", None)
-        self.tokens_seen = (
-            self.tokens_seen + inputs["attention_mask"].sum()
-        )  # read at the end: no waiting here
+        # Stays on the device until the run has ended: to read it here would wait for every step.
+        self.tokens_seen = self.tokens_seen + inputs["attention_mask"].sum()
         outputs = model(**inputs)
         task = self.config.task
         weights = None if self.weights is None else self.weights.to(outputs.logits.device)

@@ -22,7 +22,6 @@ from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
 
-
 # Two sizes of layer, rows of one document or of several, and phases of other row lengths.
 _GRAPHS = 64
 
