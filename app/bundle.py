@@ -35,6 +35,8 @@ TOKENIZER_NAME = "tokenizer.json"
 Task = Literal["classify", "encode"]
 ProblemType = Literal["single_label", "multi_label"]
 Precision = Literal["fp32", "int8"]
+# What can be measured: bf16 has no file of its own, it is fp32 as OpenVINO computes it on CPUs with AMX.
+Numbers = Literal["fp32", "int8", "bf16"]
 GraphName = Literal["model", "generator"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -66,13 +68,16 @@ class FileEntry(_Strict):
 
 
 class Graph(_Strict):
-    """One ONNX graph in the precisions offered; ``quality`` holds what each precision measured."""
+    """One ONNX graph in the precisions offered; ``quality`` holds what each of them measured, and ``refused``
+    which lost too much to be used, though its file is there.
+    """
 
     inputs: list[str]
     outputs: list[str]
     files: dict[Precision, FileEntry]
     default_precision: Precision
-    quality: dict[Precision, dict[str, float]] = {}
+    quality: dict[Numbers, dict[str, float]] = {}
+    refused: list[Numbers] = []
 
     @model_validator(mode="after")
     def _default_exists(self) -> Graph:

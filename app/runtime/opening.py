@@ -72,7 +72,13 @@ def open_session(
         from app.runtime.openvino_session import OpenVinoSession
 
         best = precision or ("fp32" if "fp32" in declared.files else declared.default_precision)
-        return OpenVinoSession(bundle.graph_file(graph, best), shape, precision=best, threads=count)
+        return OpenVinoSession(
+            bundle.graph_file(graph, best),
+            shape,
+            precision=best,
+            threads=count,
+            bfloat16="bf16" not in declared.refused,
+        )
 
     if backend == "openvino" and not openvino_installed():
         raise BackendUnavailable("backend openvino: not installed; pip install 'electra-platform[openvino]'")

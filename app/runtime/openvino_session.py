@@ -26,6 +26,7 @@ class OpenVinoSession:
         shape: what the bundle says of the graph.
         precision: of the file; ``fp32`` is computed in bf16 where the CPU has AMX.
         threads: that compute one batch.
+        bfloat16: false keeps ``fp32`` in f32 on every CPU.
 
     Raises:
         ImportError: OpenVINO is not installed.
@@ -34,11 +35,13 @@ class OpenVinoSession:
 
     backend = "openvino"
 
-    def __init__(self, file: Path, shape: GraphShape, *, precision: str, threads: int) -> None:
+    def __init__(
+        self, file: Path, shape: GraphShape, *, precision: str, threads: int, bfloat16: bool = True
+    ) -> None:
         import openvino
 
         core = openvino.Core()
-        self.precision = "bf16" if precision == "fp32" and amx_available() else precision
+        self.precision = "bf16" if precision == "fp32" and bfloat16 and amx_available() else precision
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.bundle import Bundle, GraphName, Precision, read_bundle
 from app.runtime import open_session
 from app.runtime.batch import Outputs, Session
+from app.runtime.opening import Backend
 from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel, served_model
 from app.text.sequence import TokenSequence
@@ -29,11 +30,13 @@ class DirectEngine:
         *,
         precision: Precision | None = None,
         threads: int | None = None,
+        backend: Backend = "onnxruntime",
         padded_tokens: int = PADDED_TOKENS,
     ) -> None:
         self._bundle = bundle
         self._precision = precision
         self._threads = threads
+        self._backend = backend
         self._budget = padded_tokens
         self._sessions: dict[GraphName, Session] = {}
 
@@ -63,7 +66,7 @@ class DirectEngine:
             # A generator may come in one precision only; the choice is about the model.
             precision = self._precision if offered or graph == "model" else None
             self._sessions[graph] = open_session(
-                self._bundle, graph, precision=precision, threads=self._threads
+                self._bundle, graph, precision=precision, threads=self._threads, backend=self._backend
             )
         return self._sessions[graph]
 

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from app.bundle import Bundle, Metric
-from app.runtime import open_session
-from app.runtime.batch import Outputs, Session
 from app.runtime.opening import openvino_installed
-from app.scheduler.engine import RequestContext
-from app.tasks.local import PADDED_TOKENS, DirectEngine, batches_by_length
+from app.runtime.openvino_session import amx_available
+from app.tasks.local import DirectEngine
 from app.tasks.model import ServedModel
-from app.text.sequence import TokenSequence
 from training.evaluate.classification import LabelledSet, decisions
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.report import ReportTable, Section
 from training.export.quality import predictions
-
-
-class SessionEngine:
-    """An engine over one opened graph: what :class:`DirectEngine` does, for any backend."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def infer(
-        self, sequences: Sequence[TokenSequence], context: RequestContext, *, graph: str = "model"
-    ) -> list[Outputs]:
-        """Results of ``sequences`` in their order."""
-        results: list[Outputs] = [{} for _ in sequences]
-        for batch in batches_by_length([len(sequence) for sequence in sequences], PADDED_TOKENS):
-            outputs = self._session.run([sequences[index] for index in batch])
-            for index, output in zip(batch, outputs, strict=True):
-                results[index] = {name: array.copy() for name, array in output.items()}
-        return results
 
 
 def other_precisions(model: ServedModel, test: LabelledSet, config: EvaluateConfig) -> Section:
@@ -75,6 +53,7 @@ def _variants(bundle: Bundle, model: ServedModel, config: EvaluateConfig) -> lis
         engine = DirectEngine(bundle, precision=precision, threads=config.threads)
         variants.append((f"{precision}, onnxruntime", replace(model, engine=engine)))
     if openvino_installed() and "fp32" in files:
-        session = open_session(bundle, precision="fp32", threads=config.threads, backend="openvino")
-        variants.append((f"{session.precision}, openvino", replace(model, engine=SessionEngine(session))))
+        engine = DirectEngine(bundle, precision="fp32", threads=config.threads, backend="openvino")
+        bf16 = amx_available() and "bf16" not in bundle.manifest.graphs["model"].refused
+        variants.append((f"{'bf16' if bf16 else 'fp32'}, openvino", replace(model, engine=engine)))
     return variants

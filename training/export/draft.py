@@ -31,10 +31,15 @@ class Draft:
     documents: list[str]
     pieces: list[np.ndarray]
 
-    def model(self, precision: b.Precision | None = None) -> ServedModel:
-        """The draft as a served model in ``precision`` (default: the manifest's)."""
-        bundle = b.Bundle(self.root, self.manifest)
-        return served_model(bundle, DirectEngine(bundle, precision=precision, threads=self.config.threads))
+    def model(self, numbers: b.Numbers | None = None) -> ServedModel:
+        """The draft as a served model in ``numbers`` (default: the manifest's); bf16 by OpenVINO."""
+        bundle, threads = b.Bundle(self.root, self.manifest), self.config.threads
+        engine = (
+            DirectEngine(bundle, precision="fp32", threads=threads, backend="openvino")
+            if numbers == "bf16"
+            else DirectEngine(bundle, precision=numbers, threads=threads)
+        )
+        return served_model(bundle, engine)
 
     def set_graph(self, name: b.GraphName, graph: b.Graph) -> None:
         self.manifest = self.manifest.model_copy(update={"graphs": self.manifest.graphs | {name: graph}})

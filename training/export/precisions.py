@@ -10,6 +10,7 @@ import numpy as np
 
 from app import bundle as b
 from app.runtime.batch import collate
+from app.runtime.opening import openvino_promising
 from training.errors import UserError
 from training.evaluate.corruption import CorruptedRow, corrupt_at_random, corrupt_with_generator
 from training.export.draft import Draft
@@ -34,7 +35,8 @@ _BATCH = 4
 
 
 def choose_precisions(draft: Draft) -> list[str]:
-    """Measure fp32, make and measure int8 where it is wanted, keep what passes. Returns lines for the user.
+    """Measure fp32, make and measure int8 where it is wanted, keep what passes; measure bf16 where OpenVINO
+    is installed on a CPU with AMX. Returns lines for the user.
 
     Raises:
         UserError: int8 was to be the model's only precision and loses too much.
@@ -42,30 +44,37 @@ def choose_precisions(draft: Draft) -> list[str]:
     lines = []
     for name, measure in _measurements(draft).items():
         graph = draft.manifest.graphs[name]
-        quality: dict[b.Precision, Quality] = {"fp32": measure("fp32")}
+        quality: dict[b.Numbers, Quality] = {"fp32": measure("fp32")}
         draft.set_graph(name, graph.model_copy(update={"quality": quality}))
-        if "int8" not in draft.config.precisions:
-            continue
-        quality["int8"] = _add_int8(draft, name, measure)
-        refusal = gate(quality["fp32"], quality["int8"], draft.config)
-        if refusal is None or draft.config.allow_quality_loss:
-            keep: list[b.Precision] = [p for p in ("fp32", "int8") if p in draft.config.precisions]
-            default: b.Precision = "fp32" if refusal and "fp32" in keep else "int8"
-            if refusal:
-                lines.append(f"{name}: {refusal}; kept because allow_quality_loss is set")
-        elif name == "model" and "fp32" not in draft.config.precisions:
-            raise UserError(
-                f"{draft.config.name}: {refusal}; nothing was exported. Add fp32 to precisions, or set "
-                "allow_quality_loss"
-            )
-        else:
-            keep, default = ["fp32"], "fp32"
-            lines.append(f"{name}: {refusal}; only fp32 is kept")
-        _keep(draft, name, keep, default, quality)
+        keep: list[b.Precision] = ["fp32"]
+        default: b.Precision = "fp32"
+        if "int8" in draft.config.precisions:
+            quality["int8"] = _add_int8(draft, name, measure)
+            refusal = gate(quality, "int8", draft.config)
+            if refusal is None or draft.config.allow_quality_loss:
+                keep = [p for p in ("fp32", "int8") if p in draft.config.precisions]
+                default = "fp32" if refusal and "fp32" in keep else "int8"
+                if refusal:
+                    lines.append(f"{name}: {refusal}; kept because allow_quality_loss is set")
+            elif name == "model" and "fp32" not in draft.config.precisions:
+                raise UserError(
+                    f"{draft.config.name}: {refusal}; nothing was exported. Add fp32 to precisions, or set "
+                    "allow_quality_loss"
+                )
+            else:
+                lines.append(f"{name}: {refusal}; only fp32 is kept")
+        refused: list[b.Numbers] = []
+        if "fp32" in keep and openvino_promising():
+            quality["bf16"] = measure("bf16")
+            refusal = gate(quality, "bf16", draft.config)
+            if refusal and not draft.config.allow_quality_loss:
+                refused.append("bf16")
+                lines.append(f"{name}: {refusal}; OpenVINO will compute in fp32")
+        _keep(draft, name, keep, default, quality, refused)
     return lines
 
 
-def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Precision], Quality]) -> Quality:
+def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Numbers], Quality]) -> Quality:
     """Write the int8 file of a graph by the method that the configuration names; returns its quality."""
     method = draft.config.int8 if name == "model" else "dynamic"
     methods: tuple[Literal["dynamic", "static"], ...] = (
@@ -102,7 +111,8 @@ def _keep(
     name: b.GraphName,
     keep: list[b.Precision],
     default: b.Precision,
-    quality: dict[b.Precision, Quality],
+    quality: dict[b.Numbers, Quality],
+    refused: list[b.Numbers],
 ) -> None:
     graph = draft.manifest.graphs[name]
     for precision, entry in graph.files.items():
@@ -113,7 +123,7 @@ def _keep(
         for precision in keep
         if precision in graph.files
     }
-    updated = {"files": files, "default_precision": default, "quality": quality}
+    updated = {"files": files, "default_precision": default, "quality": quality, "refused": refused}
     draft.set_graph(name, graph.model_copy(update=updated))
 
 
@@ -129,39 +139,39 @@ def corrupted_rows(draft: Draft) -> list[CorruptedRow]:
     return corrupt_at_random(rows, ids, draft.config.seed)
 
 
-def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Precision], Quality]]:
+def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Numbers], Quality]]:
     """How the quality of each graph is measured; every precision on the same rows."""
     if draft.manifest.task == "classify":
         return {"model": _classifier_measurement(draft)}
     corrupted = corrupted_rows(draft)
-    measurements: dict[b.GraphName, Callable[[b.Precision], Quality]] = {
-        "model": lambda precision: detector_quality(draft.model(precision), corrupted)
+    measurements: dict[b.GraphName, Callable[[b.Numbers], Quality]] = {
+        "model": lambda numbers: detector_quality(draft.model(numbers), corrupted)
     }
     if "generator" in draft.manifest.graphs:
         encoder = draft.model().encoder
         limit = min(draft.config.quality_rows, _GENERATOR_ROWS)
         rows = rows_of_text(draft.documents, encoder, ROW_TOKENS, limit)
         seed = draft.config.seed
-        measurements["generator"] = lambda precision: generator_quality(draft.model(precision), rows, seed)
+        measurements["generator"] = lambda numbers: generator_quality(draft.model(numbers), rows, seed)
     return measurements
 
 
-def _classifier_measurement(draft: Draft) -> Callable[[b.Precision], Quality]:
+def _classifier_measurement(draft: Draft) -> Callable[[b.Numbers], Quality]:
     config, manifest = draft.config, draft.manifest
     multi_label = manifest.problem_type == "multi_label"
     if config.test_data is not None:
         table = read_test_table(
             config.test_data, manifest.labels, multi_label, config.quality_rows, config.label_names
         )
-        return lambda precision: classifier_quality(draft.model(precision), table)
+        return lambda numbers: classifier_quality(draft.model(numbers), table)
     texts = sentences_of(draft.documents, config.quality_rows)
     if not texts:
         raise UserError("texts: no sentence of 8 characters or more; name running text in `texts`")
     reference = predictions(draft.model("fp32"), texts, None)
 
-    def measure(precision: b.Precision) -> Quality:
-        if precision == "fp32":
+    def measure(numbers: b.Numbers) -> Quality:
+        if numbers == "fp32":
             return {"agreement": 1.0}
-        return agreement(reference, predictions(draft.model(precision), texts, None), multi_label)
+        return agreement(reference, predictions(draft.model(numbers), texts, None), multi_label)
 
     return measure

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from app.bundle import Numbers
 from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.model import ServedModel
@@ -26,6 +27,7 @@ _TEXTS_AT_ONCE = 512
 class Refusal:
     """A precision that loses more than it may."""
 
+    numbers: Numbers
     metric: str
     reference: float
     value: float
@@ -34,13 +36,13 @@ class Refusal:
     def __str__(self) -> str:
         loss = self.reference - self.value
         return (
-            f"int8 has {self.metric} {self.value:.4f} against {self.reference:.4f} of fp32: "
+            f"{self.numbers} has {self.metric} {self.value:.4f} against {self.reference:.4f} of fp32: "
             f"it loses {loss:.4f}, more than {self.limit:g}"
         )
 
 
-def gate(fp32: Mapping[str, float], int8: Mapping[str, float], config: ExportConfig) -> Refusal | None:
-    """The first metric in which int8 loses more than ``config`` allows, or None.
+def gate(quality: Mapping[Numbers, Quality], numbers: Numbers, config: ExportConfig) -> Refusal | None:
+    """The first metric in which ``numbers`` lose more against fp32 than ``config`` allows, or None.
 
     ``agreement`` is with fp32 itself, and bounds the loss of accuracy on the same texts.
     """
@@ -50,10 +52,11 @@ def gate(fp32: Mapping[str, float], int8: Mapping[str, float], config: ExportCon
         "masked_accuracy": config.max_accuracy_loss,
         "auroc": config.max_auroc_loss,
     }
+    reference, found = quality["fp32"], quality[numbers]
     for metric, limit in limits.items():
         # A margin for the rounding of shares: 0.9970 against 1.0000 loses 0.003, not more.
-        if metric in int8 and fp32[metric] - int8[metric] > limit + 1e-9:
-            return Refusal(metric, fp32[metric], int8[metric], limit)
+        if metric in found and reference[metric] - found[metric] > limit + 1e-9:
+            return Refusal(numbers, metric, reference[metric], found[metric], limit)
     return None
 
 

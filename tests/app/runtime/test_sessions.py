@@ -175,8 +175,11 @@ def test_auto_times_both_where_openvino_may_win(
     class Rival:
         backend = "openvino"
 
-        def __init__(self, file: Path, shape: object, *, precision: str, threads: int) -> None:
+        def __init__(
+            self, file: Path, shape: object, *, precision: str, threads: int, bfloat16: bool
+        ) -> None:
             assert (file.name, precision, threads) == ("model.onnx", "fp32", 1)
+            self.bfloat16 = bfloat16
 
     monkeypatch.setattr("app.runtime.openvino_session.OpenVinoSession", Rival)
     monkeypatch.setattr("app.runtime.calibrate.race", lambda sessions, shape: sessions[-1])
@@ -184,4 +187,11 @@ def test_auto_times_both_where_openvino_may_win(
     assert not opening.openvino_promising()
     assert open_session(bundles["encode"], backend="auto", threads=1).backend == "onnxruntime"
     monkeypatch.setattr(opening, "openvino_promising", lambda: True)
-    assert open_session(bundles["encode"], backend="auto", threads=1).backend == "openvino"
+    session = open_session(bundles["encode"], backend="auto", threads=1)
+    assert session.backend == "openvino"
+    assert session.bfloat16  # type: ignore[attr-defined]
+    manifest = bundles["encode"].manifest
+    graph = manifest.graphs["model"].model_copy(update={"refused": ["bf16"]})
+    refusing = manifest.model_copy(update={"graphs": manifest.graphs | {"model": graph}})
+    session = open_session(Bundle(bundles["encode"].path, refusing), backend="auto", threads=1)
+    assert not session.bfloat16  # type: ignore[attr-defined]

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.bundle import read_bundle
+from app.runtime import open_session
+from app.runtime.opening import openvino_installed
+from app.runtime.openvino_session import amx_available
 from training.export import export
 from training.export.config import ExportConfig
 
@@ -33,3 +36,28 @@ def test_without_a_test_set_int8_must_agree_with_fp32(material: Path, settings: 
     quality = read_bundle(export(config, progress=False)).manifest.graphs["model"].quality
     assert quality["fp32"] == {"agreement": 1.0}
     assert 0.9 <= quality["int8"]["agreement"] <= 1.0
+
+
+@pytest.mark.skipif(not openvino_installed(), reason="needs the openvino extra")
+@pytest.mark.parametrize("limit", [0.5, -1.0])
+def test_bf16_is_measured_on_the_same_file_and_refused_when_it_loses_too_much(
+    limit: float, material: Path, settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.precisions.openvino_promising", lambda: True)
+    config = ExportConfig(
+        name="x",
+        checkpoint=str(material / "classifier"),
+        models_dir=str(tmp_path),
+        test_data=str(material / "test.tsv"),
+        precisions=["fp32"],
+        max_accuracy_loss=limit,
+        **settings | {"allow_quality_loss": False},
+    )
+    bundle = read_bundle(export(config, progress=False))
+    graph = bundle.manifest.graphs["model"]
+    assert graph.files.keys() == {"fp32"}
+    assert graph.quality.keys() == {"fp32", "bf16"}
+    assert abs(graph.quality["bf16"]["accuracy"] - graph.quality["fp32"]["accuracy"]) < 0.1
+    assert graph.refused == (["bf16"] if limit < 0 else [])
+    session = open_session(bundle, backend="openvino", threads=1)
+    assert session.precision == ("bf16" if amx_available() and limit > 0 else "fp32")

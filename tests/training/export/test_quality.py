@@ -40,14 +40,14 @@ TEXTS = ["我喜欢", "苹果很好", "the cat", "不好", "今天天气", "good
     ],
 )
 def test_the_gate(metric: str, loss: float, refused: bool) -> None:
-    refusal = gate({metric: 0.9}, {metric: 0.9 - loss}, CONFIG)
+    refusal = gate({"fp32": {metric: 0.9}, "bf16": {metric: 0.9 - loss}}, "bf16", CONFIG)
     assert (refusal is not None) == refused
     if refusal:
-        assert f"{metric} {0.9 - loss:.4f} against 0.9000 of fp32" in str(refusal)
+        assert f"bf16 has {metric} {0.9 - loss:.4f} against 0.9000 of fp32" in str(refusal)
 
 
 def test_a_gain_passes() -> None:
-    assert gate({"accuracy": 0.9}, {"accuracy": 0.95}, CONFIG) is None
+    assert gate({"fp32": {"accuracy": 0.9}, "int8": {"accuracy": 0.95}}, "int8", CONFIG) is None
 
 
 def test_accuracy_and_macro_f1(tmp_path: Path) -> None:
