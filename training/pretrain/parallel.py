@@ -56,14 +56,14 @@ def replicate(joint: nn.Module, config: PretrainConfig, place: Place) -> nn.Modu
     return DistributedDataParallel(joint) if place.world > 1 else joint
 
 
-def compile_layers(joint: nn.Module) -> None:
+def compile_layers(joint: nn.Module, backend: str = "inductor") -> None:
     """Compile the layers of both encoders in place: one graph serves all layers of a size, so that it takes
     seconds where the whole network takes minutes.
     """
     torch._dynamo.config.recompile_limit = _GRAPHS
     for module in joint.modules():
         if isinstance(module, Layer):
-            module.compile(dynamic=False)
+            module.compile(backend=backend, dynamic=False)
 
 
 def is_sharded(wrapped: nn.Module) -> bool:

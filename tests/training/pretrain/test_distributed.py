@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.electra.test_losses import MASK, make_batch
+from tests.training.electra.test_model import TINY
 from tests.training.pretrain.run_here import tiny_config, train, weights
 from training.electra.model import Electra
 from training.errors import UserError
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
+from training.pretrain.health import evaluate
 from training.pretrain.log import read_log
-from training.pretrain.parallel import shard
+from training.pretrain.parallel import compile_layers, shard
+from training.pretrain.setup import JointModel
 
 pytestmark = pytest.mark.timeout(900)  # two processes that start on a busy machine
 STEPS = 4
@@ -214,3 +218,23 @@ def test_a_stopped_launcher_saves_once_and_every_process_says_so(root: Path) -> 
     last = checkpoints.latest_good(root / "run" / "checkpoints")
     assert last is not None
     assert last.step == saved[-1]
+
+
+def test_one_graph_serves_all_layers_of_a_size_and_gives_the_same_gradients() -> None:
+    still = replace(TINY, generator_layers=3)
+    gradients = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = Electra(still).train()
+        joint = JointModel(model, MASK, PretrainConfig())
+        torch._dynamo.reset()
+        before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        if compiled:
+            compile_layers(joint, backend="aot_eager")
+        joint(make_batch(), 10.0, 50.0)[0].backward()
+        evaluate(model, [make_batch(seed=1)], MASK, torch.autocast("cpu", enabled=False))
+        made = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
+        assert made == (2 if compiled else 0)
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
