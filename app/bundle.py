@@ -36,7 +36,7 @@ Task = Literal["classify", "encode"]
 ProblemType = Literal["single_label", "multi_label"]
 Precision = Literal["fp32", "int8"]
 # What can be measured: bf16 has no file of its own, it is fp32 as OpenVINO computes it on CPUs with AMX.
-Numbers = Literal["fp32", "int8", "bf16"]
+Measured = Literal["fp32", "int8", "bf16"]
 GraphName = Literal["model", "generator"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -76,8 +76,13 @@ class Graph(_Strict):
     outputs: list[str]
     files: dict[Precision, FileEntry]
     default_precision: Precision
-    quality: dict[Numbers, dict[str, float]] = {}
-    refused: list[Numbers] = []
+    quality: dict[Measured, dict[str, float]] = {}
+    # None, not an empty list: software that does not know the key still reads bundles without it.
+    refused: list[Measured] | None = None
+
+    def may_use(self, measured: Measured) -> bool:
+        """Whether ``measured`` was not found to lose too much."""
+        return measured not in (self.refused or [])
 
     @model_validator(mode="after")
     def _default_exists(self) -> Graph:

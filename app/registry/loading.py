@@ -23,7 +23,7 @@ from app.tasks.model import ServedModel
 
 _log = logging.getLogger(__name__)
 
-_Kind = tuple[GraphName, Precision, int, int]
+_Kind = tuple[GraphName, Precision, bool, int, int]
 POSITION_VALUES = 4_000_000
 """Most values of generator logits in one batch: 16 MB."""
 
@@ -134,8 +134,9 @@ class Loader:
     def _lane(self, bundle: Bundle, graph: GraphName) -> Lane:
         precision = self._precision(bundle, graph)
         manifest = bundle.manifest
-        default = manifest.graphs[graph].default_precision
-        kind = (graph, precision or default, manifest.hidden_size, manifest.max_tokens)
+        declared = manifest.graphs[graph]
+        chosen = precision or declared.default_precision
+        kind = (graph, chosen, declared.may_use("bf16"), manifest.hidden_size, manifest.max_tokens)
         session = self._open(bundle, graph, precision, kind)
         try:
             check_graph(bundle, graph, session)

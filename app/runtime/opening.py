@@ -77,7 +77,7 @@ def open_session(
             shape,
             precision=best,
             threads=count,
-            bfloat16="bf16" not in declared.refused,
+            bfloat16=declared.may_use("bf16"),
         )
 
     if backend == "openvino" and not openvino_installed():

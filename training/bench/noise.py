@@ -9,10 +9,12 @@ import torch
 TOLERANCE = 0.15  # a rate that moved by more than this share spoils the measurement between
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device, size: int = 0, seconds: float = 0.3) -> float:
+def matmul_rate(
+    dtype: torch.dtype, device: torch.device, size: int | None = None, seconds: float = 0.3
+) -> float:
     """Operations per second of square matrix products, the best of what fits into ``seconds``.
 
-    ``size`` 0: as large as keeps the device busy.
+    ``size`` None: as large as keeps the device busy.
     """
     size = size or (8192 if device.type == "cuda" else 2048)
     left = torch.randn(size, size, device=device).to(dtype)

@@ -51,8 +51,10 @@ class PretrainBench:
     model: dict[str, Any]
 
 
-Step = Callable[[int], float | torch.Tensor]
-"""Runs update number ``n``; returns the real tokens in it, on the device: reading them would wait for it."""
+Tokens = float | torch.Tensor
+Step = Callable[[int], Tokens]
+"""Runs update number ``n``; returns the real tokens in it. The engine leaves them on the device, as in
+training: reading them would wait for it."""
 
 
 def measure(
@@ -86,14 +88,15 @@ def _measure(
     for name, step in loops.items():
         step(0)  # first touches: allocation, compilation
         bar.set_postfix_str(f"{name}: warm")
-    number = 1
+    # Each loop counts on by itself: the batch that the engine prefetched is then the next one.
+    numbers = dict.fromkeys(loops, 1)
     for _ in range(bench.turns):
         for name, step in loops.items():
             for attempt in range(_ATTEMPTS):
                 before = rate_of_machine(0)
-                speed = _speed(step, number, bench.steps, place.device)
+                speed = _speed(step, numbers[name], bench.steps, place.device)
                 after = rate_of_machine(0)
-                number += bench.steps
+                numbers[name] += bench.steps
                 spoilt = bool(largest(place, int(moved(before, after)))[0])
                 noisy += spoilt
                 if not spoilt or attempt == _ATTEMPTS - 1:
@@ -154,8 +157,8 @@ def _speed(step: Step, first: int, steps: int, device: torch.device) -> float:
 def _alone(work: Step, place: Place) -> Step:
     """``work`` on the first process with all cores, while the others wait and return 0."""
 
-    def step(number: int) -> float:
-        done: float | torch.Tensor = 0.0
+    def step(number: int) -> Tokens:
+        done: Tokens = 0.0
         if place.first:
             threads = torch.get_num_threads()
             torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -171,7 +174,7 @@ def _alone(work: Step, place: Place) -> Step:
 def _together(work: Step) -> Step:
     """``work`` on all processes; returns the tokens of all."""
 
-    def step(number: int) -> float:
+    def step(number: int) -> Tokens:
         done = torch.as_tensor(work(number))
         if distributed.is_initialized():
             distributed.all_reduce(done)
@@ -197,7 +200,7 @@ def _engine_step(run: Run) -> Step:
     context = autocast(run.config.numbers, run.place.device)
     prefetcher = Prefetcher(lambda number: make_batch(run, number))
 
-    def step(number: int) -> torch.Tensor:
+    def step(number: int) -> Tokens:
         batch = prefetcher.get(number)
         update(run, batch, context)
         return (batch.segments > 0).sum().float()
@@ -216,7 +219,7 @@ def _reference_step(run: Run, bench: PretrainBench) -> Step:
     optimizer = torch.optim.AdamW(parameters.values(), lr=5e-4)
     rows = _padded_rows(run.shards, bench, run.special.cls, run.special.sep, run.special.pad)
 
-    def step(number: int) -> float:
+    def step(number: int) -> Tokens:
         ids = next(rows).to(device)
         real = ids != run.special.pad
         maskable = (real & (ids != run.special.cls) & (ids != run.special.sep)).cpu().numpy()

@@ -114,7 +114,7 @@ def joint_forward(
         labels = corrupted != batch.ids
         sampled_correct = ((sampled == target) * batch.masked_weights).sum()
         argmax_correct = ((logits.argmax(-1) == target) * batch.masked_weights).sum() if with_argmax else None
-    scores = model.discriminator_head(model.discriminator(corrupted, batch.positions, mask)).float()
+    scores = model.discriminator_head(model.discriminator(corrupted, batch.positions, mask))
     real = (batch.segments > 0).float()
     per_token = F.binary_cross_entropy_with_logits(scores, labels.float(), reduction="none")
     return Sums(

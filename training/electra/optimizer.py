@@ -58,9 +58,9 @@ class ElectraAdam(torch.optim.Optimizer):
             second = [_shard(self.state[p]["second"]) for p in parameters]
             # The fused kernel makes one pass over memory. It counts the step itself; a very late one makes
             # its bias correction 1.
+            done = group["step"] - 1 if group["bias_correction"] else _LATE
             # On a GPU the steps are made there: a copy would wait for all that was launched before.
-            late = group["step"] - 1 if group["bias_correction"] else _LATE
-            steps = torch.full((len(gradients),), float(late), device=gradients[0].device)
+            steps = torch.full((len(gradients),), float(done), device=gradients[0].device)
             adamw(
                 [_shard(p) for p in parameters],
                 gradients,

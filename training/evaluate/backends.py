@@ -54,6 +54,6 @@ def _variants(bundle: Bundle, model: ServedModel, config: EvaluateConfig) -> lis
         variants.append((f"{precision}, onnxruntime", replace(model, engine=engine)))
     if openvino_installed() and "fp32" in files:
         engine = DirectEngine(bundle, precision="fp32", threads=config.threads, backend="openvino")
-        bf16 = amx_available() and "bf16" not in bundle.manifest.graphs["model"].refused
+        bf16 = amx_available() and bundle.manifest.graphs["model"].may_use("bf16")
         variants.append((f"{'bf16' if bf16 else 'fp32'}, openvino", replace(model, engine=engine)))
     return variants

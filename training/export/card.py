@@ -94,7 +94,12 @@ def _files(manifest: Manifest) -> str:
             quality = _quality(graph.quality.get(precision, {}))
             lines[-1] += f"\n| `{entry.path}` | {precision}{default} | {entry.bytes / 1e6:.1f} | {quality} |"
         for precision in sorted(graph.quality.keys() - graph.files.keys()):
-            lines[-1] += f"\n| not shipped | {precision} | | {_quality(graph.quality[precision])} |"
+            place = "not shipped"
+            if precision == "bf16" and "fp32" in graph.files:
+                place = f"`{graph.files['fp32'].path}`, by OpenVINO on CPUs with AMX"
+            if not graph.may_use(precision):
+                place += "; not used, it loses too much"
+            lines[-1] += f"\n| {place} | {precision} | | {_quality(graph.quality[precision])} |"
     return "\n\n".join(lines)
 
 

@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--allow-quality-loss",
         action="store_true",
         default=None,
-        help="keep int8 even when it loses too much",
+        help="use int8 and bf16 even when they lose too much",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="default: the CPU quota")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")

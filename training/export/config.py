@@ -27,9 +27,9 @@ class ExportConfig:
     # How int8 finds the range of activations: for each batch (dynamic), once on text (static), or the better
     # of both.
     int8: Literal["dynamic", "static", "best"] = "dynamic"
-    # Keep int8 even when it loses more than the two limits below.
+    # Keep int8, and bf16 under OpenVINO, even when they lose more than the two limits below.
     allow_quality_loss: bool = False
-    # Largest loss of accuracy (a fraction: 0.003 is 0.3 points) that int8 may show against fp32.
+    # Largest loss of accuracy (a fraction: 0.003 is 0.3 points) that int8 and bf16 may show against fp32.
     max_accuracy_loss: float = 0.003
     # Largest loss of area under the ROC curve of replaced-token detection.
     max_auroc_loss: float = 0.01

@@ -31,7 +31,7 @@ class Draft:
     documents: list[str]
     pieces: list[np.ndarray]
 
-    def model(self, numbers: b.Numbers | None = None) -> ServedModel:
+    def model(self, numbers: b.Measured | None = None) -> ServedModel:
         """The draft as a served model in ``numbers`` (default: the manifest's); bf16 by OpenVINO."""
         bundle, threads = b.Bundle(self.root, self.manifest), self.config.threads
         engine = (

@@ -44,7 +44,7 @@ def choose_precisions(draft: Draft) -> list[str]:
     lines = []
     for name, measure in _measurements(draft).items():
         graph = draft.manifest.graphs[name]
-        quality: dict[b.Numbers, Quality] = {"fp32": measure("fp32")}
+        quality: dict[b.Measured, Quality] = {"fp32": measure("fp32")}
         draft.set_graph(name, graph.model_copy(update={"quality": quality}))
         keep: list[b.Precision] = ["fp32"]
         default: b.Precision = "fp32"
@@ -63,18 +63,14 @@ def choose_precisions(draft: Draft) -> list[str]:
                 )
             else:
                 lines.append(f"{name}: {refusal}; only fp32 is kept")
-        refused: list[b.Numbers] = []
+        refused: list[b.Measured] = []
         if "fp32" in keep and openvino_promising():
-            quality["bf16"] = measure("bf16")
-            refusal = gate(quality, "bf16", draft.config)
-            if refusal and not draft.config.allow_quality_loss:
-                refused.append("bf16")
-                lines.append(f"{name}: {refusal}; OpenVINO will compute in fp32")
+            lines += _add_bf16(draft, name, measure, quality, refused)
         _keep(draft, name, keep, default, quality, refused)
     return lines
 
 
-def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Numbers], Quality]) -> Quality:
+def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Measured], Quality]) -> Quality:
     """Write the int8 file of a graph by the method that the configuration names; returns its quality."""
     method = draft.config.int8 if name == "model" else "dynamic"
     methods: tuple[Literal["dynamic", "static"], ...] = (
@@ -97,6 +93,27 @@ def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Numbers], Qu
     return best
 
 
+def _add_bf16(
+    draft: Draft,
+    name: b.GraphName,
+    measure: Callable[[b.Measured], Quality],
+    quality: dict[b.Measured, Quality],
+    refused: list[b.Measured],
+) -> list[str]:
+    """Measure the fp32 file in bf16; writes into ``quality`` and ``refused``, returns lines for the user."""
+    try:
+        quality["bf16"] = measure("bf16")
+    except b.BundleError as error:
+        return [f"{name}: bf16 was not measured: {error}"]
+    refusal = gate(quality, "bf16", draft.config)
+    if refusal is None:
+        return []
+    if draft.config.allow_quality_loss:
+        return [f"{name}: {refusal}; used because allow_quality_loss is set"]
+    refused.append("bf16")
+    return [f"{name}: {refusal}; OpenVINO will compute in fp32"]
+
+
 def _feeds(draft: Draft) -> Iterable[dict[str, np.ndarray]]:
     """Batches of real text whose activation ranges a static graph is given."""
     model = draft.model("fp32")
@@ -111,8 +128,8 @@ def _keep(
     name: b.GraphName,
     keep: list[b.Precision],
     default: b.Precision,
-    quality: dict[b.Numbers, Quality],
-    refused: list[b.Numbers],
+    quality: dict[b.Measured, Quality],
+    refused: list[b.Measured],
 ) -> None:
     graph = draft.manifest.graphs[name]
     for precision, entry in graph.files.items():
@@ -123,7 +140,7 @@ def _keep(
         for precision in keep
         if precision in graph.files
     }
-    updated = {"files": files, "default_precision": default, "quality": quality, "refused": refused}
+    updated = {"files": files, "default_precision": default, "quality": quality, "refused": refused or None}
     draft.set_graph(name, graph.model_copy(update=updated))
 
 
@@ -139,12 +156,12 @@ def corrupted_rows(draft: Draft) -> list[CorruptedRow]:
     return corrupt_at_random(rows, ids, draft.config.seed)
 
 
-def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Numbers], Quality]]:
+def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Measured], Quality]]:
     """How the quality of each graph is measured; every precision on the same rows."""
     if draft.manifest.task == "classify":
         return {"model": _classifier_measurement(draft)}
     corrupted = corrupted_rows(draft)
-    measurements: dict[b.GraphName, Callable[[b.Numbers], Quality]] = {
+    measurements: dict[b.GraphName, Callable[[b.Measured], Quality]] = {
         "model": lambda numbers: detector_quality(draft.model(numbers), corrupted)
     }
     if "generator" in draft.manifest.graphs:
@@ -156,7 +173,7 @@ def _measurements(draft: Draft) -> dict[b.GraphName, Callable[[b.Numbers], Quali
     return measurements
 
 
-def _classifier_measurement(draft: Draft) -> Callable[[b.Numbers], Quality]:
+def _classifier_measurement(draft: Draft) -> Callable[[b.Measured], Quality]:
     config, manifest = draft.config, draft.manifest
     multi_label = manifest.problem_type == "multi_label"
     if config.test_data is not None:
@@ -169,7 +186,7 @@ def _classifier_measurement(draft: Draft) -> Callable[[b.Numbers], Quality]:
         raise UserError("texts: no sentence of 8 characters or more; name running text in `texts`")
     reference = predictions(draft.model("fp32"), texts, None)
 
-    def measure(numbers: b.Numbers) -> Quality:
+    def measure(numbers: b.Measured) -> Quality:
         if numbers == "fp32":
             return {"agreement": 1.0}
         return agreement(reference, predictions(draft.model(numbers), texts, None), multi_label)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from app.bundle import Numbers
+from app.bundle import Measured
 from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.model import ServedModel
@@ -27,7 +27,7 @@ _TEXTS_AT_ONCE = 512
 class Refusal:
     """A precision that loses more than it may."""
 
-    numbers: Numbers
+    numbers: Measured
     metric: str
     reference: float
     value: float
@@ -41,7 +41,7 @@ class Refusal:
         )
 
 
-def gate(quality: Mapping[Numbers, Quality], numbers: Numbers, config: ExportConfig) -> Refusal | None:
+def gate(quality: Mapping[Measured, Quality], numbers: Measured, config: ExportConfig) -> Refusal | None:
     """The first metric in which ``numbers`` lose more against fp32 than ``config`` allows, or None.
 
     ``agreement`` is with fp32 itself, and bounds the loss of accuracy on the same texts.

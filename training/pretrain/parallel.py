@@ -22,7 +22,7 @@ from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
 
-# Two sizes of layer, rows of one document or of several, and phases of other row lengths.
+# Two sizes of layer, rows of one document or of several, bfloat16 or float32 coming in, phases.
 _GRAPHS = 64
 
 
@@ -57,10 +57,12 @@ def replicate(joint: nn.Module, config: PretrainConfig, place: Place) -> nn.Modu
 
 
 def compile_layers(joint: nn.Module, backend: str = "inductor") -> None:
-    """Compile the layers of both encoders in place: one graph serves all layers of a size, so that it takes
+    """Compile the layers of both encoders in place: a few graphs a size serve all layers, so that it takes
     seconds where the whole network takes minutes.
     """
     torch._dynamo.config.recompile_limit = _GRAPHS
+    # It would cut each layer so that gradients can be sent early; between layers they are sent anyway.
+    torch._dynamo.config.optimize_ddp = False
     for module in joint.modules():
         if isinstance(module, Layer):
             module.compile(backend=backend, dynamic=False)

@@ -13,7 +13,6 @@ from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import quiet_hub, to_discriminator, to_generator
 from training.files import atomic_directory, atomic_file
 from training.pretrain import checkpoint as checkpoints
-from training.pretrain.hardware import hardware_name
 from training.pretrain.parallel import whole_model, whole_tensors
 from training.pretrain.setup import Run, identity
 from training.tokenizer import load_tokenizer, save_tokenizer
@@ -42,6 +41,7 @@ def save(run: Run) -> None:
         {
             "identity": identity(run),
             "tokens": run.tokens,
+            "hardware": run.hardware,
             "position": {"phase": number, "row": since * run.config.phases[number].rows},
             "history": [(step, health.to_dict()) for step, health in run.history],
             "group_steps": [group.get("step", 0) for group in run.optimizer.param_groups],
@@ -70,7 +70,7 @@ def finish(run: Run) -> Path:
             record = {
                 "steps": run.step,
                 "tokens_seen": run.tokens,
-                "hardware": hardware_name(),
+                "hardware": ", then ".join(run.hardware),
                 "matmul_flops": sum(
                     phase.steps
                     * phase.rows

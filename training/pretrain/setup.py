@@ -19,7 +19,7 @@ from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, SpecialIds
 from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import count, start_from_counts
-from training.pretrain.hardware import Place, autocast
+from training.pretrain.hardware import Place, autocast, hardware_name
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
 from training.pretrain.rows import RowSource
@@ -47,6 +47,8 @@ class Run:
     tokens: int = 0
     history: list[tuple[int, Health]] = field(default_factory=list)
     stop_requested: int = 0
+    # Machines that it was trained on, in order.
+    hardware: list[str] = field(default_factory=list)
     saved_step: int = -1
 
     def phase_of(self, step: int) -> tuple[int, int]:
@@ -145,6 +147,7 @@ def set_up(
         wrapped=joint,
         optimizer=optimizer,
         makers=makers,
+        hardware=[hardware_name()],
     )
     if last is not None:
         _restore(run, last)
@@ -170,6 +173,11 @@ def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
     checkpoints.restore(last, run.model, run.optimizer)
     run.step, run.tokens = last.step, int(last.state["tokens"])
     run.history = [(step, Health(**values)) for step, values in last.state["history"]]
+    before = last.state.get("hardware", [])
+    if before and (run.step >= run.config.total_steps or run.hardware[0] in before):
+        run.hardware = before
+    else:
+        run.hardware = [*before, *run.hardware]
     torch.set_rng_state(last.tensors["random/torch"])
     if run.place.device.type == "cuda" and "random/cuda" in last.tensors:
         torch.cuda.set_rng_state(last.tensors["random/cuda"])

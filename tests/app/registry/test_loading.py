@@ -198,6 +198,12 @@ def test_graphs_of_one_kind_are_measured_once(tmp_path: Path, monkeypatch: pytes
     for version in ("1", "2", "3"):
         one.load(toy_bundle(tmp_path, "encoder", version))
     assert len(measured) == 2, "the model graph and the generator, once each"
+    refusing = toy_bundle(tmp_path, "encoder", "4")
+    manifest = json.loads((refusing / "bundle.json").read_text(encoding="utf-8"))
+    manifest["graphs"]["model"]["refused"] = ["bf16"]
+    (refusing / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+    one.load(refusing)
+    assert len(measured) == 3, "what may not use bf16 is another kind"
 
 
 def test_a_decided_budget_is_used(encoder: Path) -> None:

@@ -51,3 +51,14 @@ def test_a_precision_that_is_not_shipped_is_still_reported(models: Path) -> None
     assert "| not shipped | fp32 |" in card
     assert "**Experimental**" not in card
     assert "**Experimental**" in model_card(manifest.model_copy(update={"experimental": True}), [])
+
+
+@pytest.mark.parametrize("refused", [None, ["bf16"]])
+def test_bf16_has_no_file_of_its_own(refused: list | None, models: Path) -> None:
+    manifest = read_bundle(models / "classifier" / "1").manifest
+    graph = manifest.graphs["model"]
+    quality = graph.quality | {"bf16": {"accuracy": 0.5}}
+    measured = graph.model_copy(update={"quality": quality, "refused": refused})
+    card = model_card(manifest.model_copy(update={"graphs": {"model": measured}}), [])
+    used = "; not used, it loses too much" if refused else ""
+    assert f"| `model.onnx`, by OpenVINO on CPUs with AMX{used} | bf16 | | accuracy 0.5000 |" in card

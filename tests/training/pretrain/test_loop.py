@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, ElectraForMaskedLM, ElectraForPreTrainin
 
 from tests.training.pretrain.run_here import tiny_config, train
 from training.pretrain.config import PhaseConfig
+from training.pretrain.hardware import hardware_name
 from training.pretrain.log import read_log
 from training.tokenizer import load_tokenizer
 
@@ -45,6 +46,7 @@ def test_a_short_run_learns_and_leaves_what_it_promises(root: Path) -> None:
     assert theirs(text)["input_ids"] == tokenizer.encode(text).ids
     record = json.loads((run / "pretrained" / "pretrain.json").read_text())
     assert record["tokens_seen"] == 50 * 32 * 16 + 10 * 64 * 8
+    assert record["hardware"] == hardware_name()
 
 
 def test_a_finished_run_is_not_trained_again(root: Path) -> None:
@@ -65,8 +67,8 @@ def test_accumulation_gives_the_same_run(root: Path) -> None:
     still = config.model | {"hidden_dropout": 0.0, "attention_dropout": 0.0}
     results = []
     for name, rows in (("whole", 0), ("pieces", 2)):
-        pieces = dataclasses.replace(config, model=still, micro_rows=rows, log_every=1, numbers="float32")
-        run = train(root, name, config=pieces)
+        settings = dataclasses.replace(config, model=still, micro_rows=rows, log_every=1, numbers="float32")
+        run = train(root, name, config=settings)
         results.append([r["loss"] for r in read_log(run / "log.jsonl") if "loss" in r])
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 

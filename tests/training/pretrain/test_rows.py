@@ -61,6 +61,15 @@ def test_order_depends_on_seed_and_epoch_alone(prepared: Path) -> None:
     assert not np.array_equal(one.rows(0, 4)[0], one.rows(one.epoch_rows, 4)[0])
 
 
+def test_one_call_may_cross_the_end_of_epochs(prepared: Path) -> None:
+    source = RowSource(TokenShards(prepared / "shards"), "train", 32, seed=0)
+    start, count = source.epoch_rows - 3, source.epoch_rows + 7  # the end of one, a whole one, a beginning
+    together = source.rows(start, count)
+    singly = [source.rows(start + row, 1) for row in range(count)]
+    for part, rows in enumerate(zip(*singly, strict=True)):
+        assert np.array_equal(together[part], np.concatenate(rows))
+
+
 def test_weights_say_how_often_a_source_is_shown(prepared: Path) -> None:
     shards = TokenShards(prepared / "shards")
     single = RowSource(shards, "train", 32, 0).epoch_rows
