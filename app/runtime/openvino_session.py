@@ -41,7 +41,7 @@ class OpenVinoSession:
         import openvino
 
         core = openvino.Core()
-        self.precision = "bf16" if precision == "fp32" and bfloat16 and amx_available() else precision
+        self.precision = computed_in(precision, bfloat16)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
@@ -99,6 +99,11 @@ class OpenVinoSession:
             grid[:, :width] = array
             widened[name] = grid
         return widened
+
+
+def computed_in(precision: str, bfloat16: bool) -> str:
+    """``bf16`` for an ``fp32`` file where the CPU has AMX and ``bfloat16`` may be used; else as given."""
+    return "bf16" if precision == "fp32" and bfloat16 and amx_available() else precision
 
 
 def amx_available() -> bool:

@@ -159,7 +159,7 @@ class DiscriminatorHead(nn.Module):
         inner = F.gelu(self.dense(hidden))
         # In bfloat16 most tokens of an early run would get one and the same logit.
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.dense_prediction(inner.float()).squeeze(-1)
+            return self.dense_prediction(inner.to(self.dense_prediction.weight.dtype)).squeeze(-1)
 
 
 class Electra(nn.Module):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.bundle import Bundle, Metric
 from app.runtime.opening import openvino_installed
-from app.runtime.openvino_session import amx_available
+from app.runtime.openvino_session import computed_in
 from app.tasks.local import DirectEngine
 from app.tasks.model import ServedModel
 from training.evaluate.classification import LabelledSet, decisions
@@ -54,6 +54,6 @@ def _variants(bundle: Bundle, model: ServedModel, config: EvaluateConfig) -> lis
         variants.append((f"{precision}, onnxruntime", replace(model, engine=engine)))
     if openvino_installed() and "fp32" in files:
         engine = DirectEngine(bundle, precision="fp32", threads=config.threads, backend="openvino")
-        bf16 = amx_available() and bundle.manifest.graphs["model"].may_use("bf16")
-        variants.append((f"{'bf16' if bf16 else 'fp32'}, openvino", replace(model, engine=engine)))
+        numbers = computed_in("fp32", bundle.manifest.graphs["model"].may_use("bf16"))
+        variants.append((f"{numbers}, openvino", replace(model, engine=engine)))
     return variants
