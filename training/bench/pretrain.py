@@ -29,11 +29,13 @@ from training.electra.masking import choose_masked
 from training.pretrain.batches import Prefetcher
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
-from training.pretrain.loop import make_batch, update
+from training.pretrain.loop import make_batch
 from training.pretrain.parallel import largest
+from training.pretrain.recorded import updater
 from training.pretrain.setup import Run, set_up
 from training.rehearsal import write_synthetic_shards
 
+_WARM = 5  # updates of each loop before the first turn; more than a CUDA graph waits for
 _ATTEMPTS = 4  # turns that a noisy machine may spoil before one is taken as it is
 
 
@@ -86,10 +88,11 @@ def _measure(
     noisy = 0
     bar = tqdm(total=bench.turns * len(loops), desc="bench", unit="turn", disable=not place.first)
     for name, step in loops.items():
-        step(0)  # first touches: allocation, compilation
+        for number in range(_WARM):  # first touches: allocation, compilation, recording
+            step(number)
         bar.set_postfix_str(f"{name}: warm")
     # Each loop counts on by itself: the batch that the engine prefetched is then the next one.
-    numbers = dict.fromkeys(loops, 1)
+    numbers = dict.fromkeys(loops, _WARM)
     for _ in range(bench.turns):
         for name, step in loops.items():
             for attempt in range(_ATTEMPTS):
@@ -199,10 +202,11 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path, 
 def _engine_step(run: Run) -> Step:
     context = autocast(run.config.numbers, run.place.device)
     prefetcher = Prefetcher(lambda number: make_batch(run, number))
+    update = updater(run, context)
 
     def step(number: int) -> Tokens:
         batch = prefetcher.get(number)
-        update(run, batch, context)
+        update(batch)
         return (batch.segments > 0).sum().float()
 
     return step

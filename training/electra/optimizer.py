@@ -40,6 +40,13 @@ class ElectraAdam(torch.optim.Optimizer):
             "bias_correction": bias_correction,
         }
         super().__init__(parameters, defaults)
+        # Where set, a 0-dim tensor that stands for the groups' ``lr``: a recorded update reads it anew.
+        self.rate: Tensor | None = None
+
+    def count(self) -> None:
+        """Count an update that was made by replaying a recorded :meth:`step`."""
+        for group in self.param_groups:
+            group["step"] = group.get("step", 0) + 1
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -72,7 +79,7 @@ class ElectraAdam(torch.optim.Optimizer):
                 amsgrad=False,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
-                lr=group["lr"],
+                lr=group["lr"] if self.rate is None else self.rate,
                 weight_decay=group["weight_decay"],
                 eps=group["eps"],
                 maximize=False,

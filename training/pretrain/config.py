@@ -67,6 +67,9 @@ class PretrainConfig:
     numbers: Numbers = "auto"
     # torch.compile the forward pass: pays on long runs, costs a minute or two at the start.
     compile: bool = False
+    # Record the kernels of an update once and launch them as one: on a GPU, with one process and Adam without
+    # bias correction; elsewhere this changes nothing.
+    cuda_graphs: bool = True
     # A checkpoint directory (BERT or ELECTRA, Hugging Face form) to start the weights from.
     warm_start: str | None = None
     # cooccurrence: start the word vectors from counts of the corpus, a minute that saves a short run hours.

@@ -13,17 +13,16 @@ from torch import distributed
 from tqdm import tqdm
 
 from training.electra.losses import Batch, Sums
-from training.electra.optimizer import clip_gradients
-from training.electra.schedule import learning_rate
 from training.errors import Stopped
 from training.pretrain import checkpoint as checkpoints
-from training.pretrain.batches import BatchMaker, Prefetcher, split_rows, to_device
+from training.pretrain.batches import BatchMaker, Prefetcher, to_device
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import autocast, join, leave
 from training.pretrain.health import Health, alarms, evaluate
 from training.pretrain.log import RunLog
-from training.pretrain.meter import Meter, not_finite
-from training.pretrain.parallel import average_gradients, is_sharded, largest, release
+from training.pretrain.meter import Meter
+from training.pretrain.parallel import is_sharded, largest, release
+from training.pretrain.recorded import updater
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save
 from training.pretrain.setup import Run, describe, set_up
@@ -61,6 +60,7 @@ def fit(run: Run, progress: bool) -> None:
     }
     context = autocast(config.numbers, run.place.device)
     prefetcher = Prefetcher(lambda step: make_batch(run, step))
+    update = updater(run, context)
     bar = tqdm(
         total=total, initial=run.step, unit="step", disable=not progress, desc="pretrain", mininterval=1.0
     )
@@ -71,7 +71,7 @@ def fit(run: Run, progress: bool) -> None:
     try:
         while run.step < total:
             batch = prefetcher.get(run.step) if run.step + 1 < total else make_batch(run, run.step)
-            meter.add(update(run, batch, context))
+            meter.add(update(batch))
             run.step += 1
             bar.update()
             last_step = run.step == total
@@ -133,42 +133,6 @@ def make_batch(run: Run, step: int) -> Batch:
     rows = run.config.phases[number].rows
     batch = run.makers[number].make(step, since * rows, rows, run.place.rank, run.place.world)
     return to_device(batch, run.place.device)
-
-
-def update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
-    """One optimiser update; returns device scalars, so that nothing waits for the device here."""
-    config, world = run.config, run.place.world
-    counts = torch.stack([batch.masked_weights.sum(), (batch.segments > 0).sum().float()])
-    if world > 1:
-        distributed.all_reduce(counts)
-    rate = learning_rate(
-        run.step, config.learning_rate, config.warmup_steps, config.total_steps, config.end_fraction
-    )
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate
-    totals: dict[str, torch.Tensor] = {}
-    pieces = list(split_rows(batch, config.micro_rows))
-    for number, piece in enumerate(pieces):
-        average_gradients(run.wrapped, last=number == len(pieces) - 1)
-        with context:
-            loss, sums = run.wrapped(piece, counts[0], counts[1])
-        # DDP and FSDP average gradients over processes; the loss is normalised by global counts already.
-        (loss * world).backward()
-        parts = {
-            "loss": loss.detach(),
-            "generator_loss": sums.generator.detach() / counts[0],
-            "discriminator_loss": sums.discriminator.detach() / counts[1],
-            "generator_sampled_accuracy": sums.sampled_correct / counts[0],
-            "replaced_rate": sums.labels.sum() / counts[1],
-        }
-        totals = {key: totals.get(key, 0) + value for key, value in parts.items()}
-    totals["gradient_norm"] = clip_gradients(run.model.parameters(), config.clip_norm)
-    if run.place.device.type == "cpu" and not bool(totals["gradient_norm"].isfinite()):
-        raise not_finite(run)
-    run.optimizer.step()
-    run.optimizer.zero_grad(set_to_none=True)
-    run.tokens += int(batch.ids.numel()) * world
-    return totals
 
 
 def _heldout(run: Run) -> Iterator[Batch]:

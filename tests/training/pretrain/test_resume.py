@@ -15,7 +15,7 @@ import torch
 from tests.training.pretrain.run_here import tiny_config, train, weights
 from training.errors import Stopped, UserError
 from training.pretrain import checkpoint as checkpoints
-from training.pretrain import loop
+from training.pretrain import recorded
 
 
 def assert_same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
@@ -36,17 +36,17 @@ def test_stopped_twice_and_resumed_ends_with_identical_weights(
 ) -> None:
     whole = weights(train(root, "whole", steps=6))
     for stop_after in (2, 4):
-        original = loop.update
+        original = recorded.update
 
         def update(run, *args, stop_after=stop_after, original=original):
             if run.step + 1 == stop_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             return original(run, *args)
 
-        monkeypatch.setattr(loop, "update", update)
+        monkeypatch.setattr(recorded, "update", update)
         with pytest.raises(Stopped, match=f"after step {stop_after} of 6"):
             train(root, "parts", steps=6)
-        monkeypatch.setattr(loop, "update", original)
+        monkeypatch.setattr(recorded, "update", original)
     assert_same(weights(train(root, "parts", steps=6)), whole)
 
 

@@ -1,0 +1,102 @@
+"""Updates as CUDA graphs: the thousand kernels of an update are recorded once and then launched by one call.
+
+A narrow network keeps a large GPU waiting for the host that launches its kernels; a recorded update does not.
+Everything that changes from one update to the next lies in tensors that stay where they are: the batch, the
+learning rate, the weights and both moments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from training.electra.losses import Batch
+from training.pretrain.parallel import is_sharded
+from training.pretrain.setup import Run
+from training.pretrain.update import compute, set_rate, update
+
+Totals = dict[str, Tensor]
+Work = Callable[[], Totals]
+Recorder = Callable[[Work], Work]
+"""Records the launches of some work without doing it; what it returns does it, into the same tensors."""
+
+_BEFORE = 3  # updates of a shape launched one by one first: layers compile, libraries make workspaces
+
+
+def updater(run: Run, context: torch.autocast) -> Callable[[Batch], Totals]:
+    """What makes one update of a batch on this device: recorded ones where that can be and was asked for."""
+    config = run.config
+    if (
+        config.cuda_graphs
+        and run.place.device.type == "cuda"
+        and run.place.world == 1
+        and not is_sharded(run.wrapped)
+        and not config.bias_correction  # its factor changes with every step
+    ):
+        return RecordedUpdates(run, context, partial(record_cuda, run.place.device))
+    return lambda batch: update(run, batch, context)
+
+
+class RecordedUpdates:
+    """Updates of one process, a recording for each shape of batch."""
+
+    def __init__(self, run: Run, context: torch.autocast, record: Recorder) -> None:
+        self._run, self._context, self._record = run, context, record
+        self._seen: dict[torch.Size, int] = {}
+        self._recorded: dict[torch.Size, tuple[Batch, Work]] = {}
+        run.optimizer.rate = torch.zeros((), device=run.place.device)
+
+    def __call__(self, batch: Batch) -> Totals:
+        """One update; the scalars it returns are overwritten by the next."""
+        run, shape = self._run, batch.ids.shape
+        # A batch of whole rows only is too rare to be worth a recording without the mask.
+        batch = dataclasses.replace(batch, packed=True)
+        set_rate(run)
+        self._seen[shape] = self._seen.get(shape, 0) + 1
+        if self._seen[shape] <= _BEFORE:
+            totals = compute(run, batch, self._context)
+        else:
+            if shape not in self._recorded:
+                self._recorded[shape] = self._recording(batch)
+            held, replay = self._recorded[shape]
+            for name, tensor in _tensors(held).items():
+                tensor.copy_(getattr(batch, name), non_blocking=True)
+            totals = replay()
+            run.optimizer.count()
+        run.tokens += batch.ids.numel()
+        return totals
+
+    def _recording(self, batch: Batch) -> tuple[Batch, Work]:
+        copies = {name: tensor.clone() for name, tensor in _tensors(batch).items()}
+        held = dataclasses.replace(batch, **copies)
+        steps = [group["step"] for group in self._run.optimizer.param_groups]
+        replay = self._record(lambda: compute(self._run, held, self._context))
+        for group, step in zip(self._run.optimizer.param_groups, steps, strict=True):
+            group["step"] = step  # recording launched nothing
+        return held, replay
+
+
+def record_cuda(device: torch.device, work: Work) -> Work:
+    """Record ``work`` as a CUDA graph.
+
+    Only this thread is kept from what a recording forbids: another one may be copying the next batch.
+    """
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize(device)
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        totals = work()
+
+    def replay() -> Totals:
+        graph.replay()
+        return totals
+
+    return replay
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    named = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return {name: value for name, value in named.items() if isinstance(value, Tensor)}

@@ -1,0 +1,64 @@
+"""One optimiser update: both losses of a batch, in pieces where it is large, their gradients, Adam."""
+
+from __future__ import annotations
+
+import torch
+from torch import distributed
+
+from training.electra.losses import Batch
+from training.electra.optimizer import clip_gradients
+from training.electra.schedule import learning_rate
+from training.pretrain.batches import split_rows
+from training.pretrain.meter import not_finite
+from training.pretrain.parallel import average_gradients
+from training.pretrain.setup import Run
+
+
+def update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
+    """One update at the rate of its step; returns device scalars: nothing waits for the device here."""
+    set_rate(run)
+    totals = compute(run, batch, context)
+    run.tokens += int(batch.ids.numel()) * run.place.world
+    return totals
+
+
+def set_rate(run: Run) -> None:
+    """Set the learning rate of the coming update."""
+    config = run.config
+    rate = learning_rate(
+        run.step, config.learning_rate, config.warmup_steps, config.total_steps, config.end_fraction
+    )
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    if run.optimizer.rate is not None:
+        run.optimizer.rate.fill_(rate)
+
+
+def compute(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
+    """The device's part of an update: no number that changes between updates comes from the host here."""
+    config, world = run.config, run.place.world
+    counts = torch.stack([batch.masked_weights.sum(), (batch.segments > 0).sum().float()])
+    if world > 1:
+        distributed.all_reduce(counts)
+    totals: dict[str, torch.Tensor] = {}
+    pieces = list(split_rows(batch, config.micro_rows))
+    for number, piece in enumerate(pieces):
+        average_gradients(run.wrapped, last=number == len(pieces) - 1)
+        with context:
+            loss, sums = run.wrapped(piece, counts[0], counts[1])
+        # DDP and FSDP average gradients over processes; the loss is normalised by global counts already.
+        (loss * world).backward()
+        parts = {
+            "loss": loss.detach(),
+            "generator_loss": sums.generator.detach() / counts[0],
+            "discriminator_loss": sums.discriminator.detach() / counts[1],
+            "generator_sampled_accuracy": sums.sampled_correct / counts[0],
+            "replaced_rate": sums.labels.sum() / counts[1],
+        }
+        totals = {key: totals.get(key, 0) + value for key, value in parts.items()}
+    totals["gradient_norm"] = clip_gradients(run.model.parameters(), config.clip_norm)
+    if run.place.device.type == "cpu" and not bool(totals["gradient_norm"].isfinite()):
+        raise not_finite(run)
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return totals
