@@ -41,7 +41,7 @@ def fresh(root: Path, directory: Path, **changes: object) -> Run:
 
 
 class StandIn:
-    """Records without launching, as a graph does; a replay works on the same tensors, into the same totals."""
+    """Records without launching, as a graph does; a replay works on the same tensors and totals."""
 
     def __init__(self) -> None:
         self.recordings = 0
