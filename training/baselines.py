@@ -1,8 +1,9 @@
 """The baselines beside every figure: majority class, and TF-IDF + logistic regression.
 
-Settings of the second (characters 1 to 3, counts as 1 + log, terms in two texts or more, C = 10) are those
-that gave 87.4 on chnsenticorp (train_nodup) and 86.2 on thucnews10, in accuracy. A model that does not beat
-it is not worth serving.
+Terms of the second are 1 to 3 characters of Chinese, 1 or 2 words of a language that writes spaces, and both
+where train holds both; counts as 1 + log, terms in two texts or more, C = 10. These settings gave 87.4 on
+chnsenticorp (train_nodup), 86.2 on thucnews10, 87.2 on AG News and 82.6 on SST-2, in accuracy. A model that
+does not beat it is not worth serving.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from app.text.language import han_share
+
+# Of one kind of language only when at most this share of the texts is of the other.
+_FEW = 0.1
 # Between the texts of a sentence pair; a character that no text holds.
 PAIR_SEPARATOR = "\x1f"
 
@@ -100,9 +105,18 @@ def _joined(texts: Sequence[str], text_pairs: Sequence[str] | None) -> list[str]
 
 def _vectorize(texts: Sequence[str], text_pairs: Sequence[str] | None) -> tuple[Any, Any]:
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
 
     joined = _joined(texts, text_pairs)
     # Terms seen in one text only cannot generalise; a handful of texts would be left with no terms, though.
     minimum = 2 if len(joined) >= 100 else 1
-    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True, min_df=minimum)
-    return vectorizer, vectorizer.fit_transform(joined)
+    chinese = sum((han_share(text) or 0) >= 0.5 for text in joined) / len(joined)
+    terms = []
+    if chinese > _FEW:
+        terms.append(("characters", TfidfVectorizer(analyzer="char", ngram_range=(1, 3))))
+    if chinese < 1 - _FEW:
+        terms.append(("words", TfidfVectorizer(ngram_range=(1, 2))))
+    for _, vectorizer in terms:
+        vectorizer.set_params(sublinear_tf=True, min_df=minimum)
+    union = terms[0][1] if len(terms) == 1 else FeatureUnion(terms)
+    return union, union.fit_transform(joined)

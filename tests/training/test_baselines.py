@@ -43,3 +43,21 @@ def test_several_labels_each_with_its_own_regression() -> None:
         [True, True],
         [False, False],
     ]
+
+
+ENGLISH = [f"the {word} meal {at}" for at in range(12) for word in ("good", "bad", "plain")]
+
+
+def test_words_of_english_characters_of_chinese_and_both_of_a_mixture() -> None:
+    def terms(texts: list[str]) -> set[str]:
+        return set(TfidfLogistic.fit(texts, (LABELS * 2)[: len(texts)]).vectorizer.get_feature_names_out())
+
+    english, chinese, mixed = terms(ENGLISH), terms(TEXTS), terms([*TEXTS, *ENGLISH])
+    assert {"good", "good meal"} <= english and "oo" not in english
+    assert {"味道很", "差"} <= chinese and "味道很好0" not in chinese
+    assert {"characters__味道很", "words__good meal"} <= mixed
+
+
+def test_one_foreign_text_changes_nothing() -> None:
+    model = TfidfLogistic.fit([*TEXTS, "a good meal"], [*LABELS, "good"])
+    assert "good meal" not in model.vectorizer.get_feature_names_out()
