@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.electra.huggingface import load_discriminator, load_generator
-from training.electra.model import Electra
+from training.electra.model import DifferenceEmbeddings, Electra
 from training.errors import UserError
 from training.tokenizer import load_tokenizer
 
@@ -29,9 +29,19 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
     main = path / "discriminator" if both else path
     state = read_state(main)
     skipped = load_discriminator(model, state)
-    _transfer_words(model, tokenizer, state, main)
-    if both and (path / "generator").is_dir():
-        skipped += load_generator(model, read_state(path / "generator"))
+    table = model.generator.embeddings.word_embeddings.weight  # type: ignore[union-attr]
+    other = model.discriminator.embeddings
+    words = _words(tokenizer, state, main, table)  # type: ignore[arg-type]
+    with torch.no_grad():
+        table.copy_(words)  # type: ignore[operator]
+        if both and (path / "generator").is_dir():
+            generator = read_state(path / "generator")
+            skipped += load_generator(model, generator)
+            table.copy_(_words(tokenizer, generator, path / "generator", table))  # type: ignore[operator, arg-type]
+        if isinstance(other, DifferenceEmbeddings):
+            other.difference.weight.copy_(words - table)  # type: ignore[operator]
+        elif other is not model.generator.embeddings:
+            other.word_embeddings.weight.copy_(words)  # type: ignore[union-attr, operator]
     if any(name.startswith("encoder.layer.0.") for name in skipped):
         raise UserError(
             f"{path}: its layers do not fit this model; set model.hidden_size and the rest to "
@@ -54,27 +64,21 @@ def read_state(directory: Path) -> dict[str, Tensor]:
     raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
 
 
-def _transfer_words(model: Electra, tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path) -> None:
+def _words(tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path, fresh: Tensor) -> Tensor:
+    """``[vocabulary, embedding]`` vectors of ``state`` for the tokens of ``tokenizer``; where it has none,
+    those of ``fresh``.
+    """
+    words = fresh.detach().clone()
     table = next(
         (tensor for name, tensor in state.items() if name.endswith("embeddings.word_embeddings.weight")), None
     )
-    target = model.generator.embeddings.word_embeddings.weight  # type: ignore[union-attr]
-    if table is None or table.shape[1] != target.shape[1]:  # type: ignore[index]
-        return
+    if table is None or table.shape[1] != words.shape[1]:
+        return words
     old = load_tokenizer(directory)
     known = old.get_vocab()
-    tables = [target]
-    other = getattr(model.discriminator.embeddings, "word_embeddings", None)
-    if other is not None and other.weight is not target:
-        tables.append(other.weight)
-    with torch.no_grad():
-        for token, index in tokenizer.get_vocab().items():
-            if token in known:
-                vector = table[known[token]]
-            else:
-                pieces = old.encode(token.removeprefix("##"), add_special_tokens=False).ids
-                if not pieces:
-                    continue
-                vector = table[torch.tensor(pieces)].mean(0)
-            for each in tables:
-                each[index].copy_(vector)  # type: ignore[operator,index]
+    for token, index in tokenizer.get_vocab().items():
+        if token in known:
+            words[index] = table[known[token]]
+        elif pieces := old.encode(token.removeprefix("##"), add_special_tokens=False).ids:
+            words[index] = table[torch.tensor(pieces)].mean(0)
+    return words

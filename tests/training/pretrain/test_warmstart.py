@@ -1,5 +1,6 @@
 """Other people's weights: ELECTRA and BERT directories, the same vocabulary or a new one."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.training.pretrain.run_here import tiny_config, train
 from training.electra.config import ElectraConfig
 from training.electra.model import Electra
 from training.errors import UserError
+from training.pretrain.config import PretrainConfig
 from training.pretrain.warmstart import warm_start
 from training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 
@@ -72,10 +74,18 @@ def test_a_new_vocabulary_keeps_the_vectors_it_shares(bert: Path) -> None:
     torch.testing.assert_close(ours[new.token_to_id("hello")], theirs[torch.tensor(pieces)].mean(0))
 
 
-def test_pretraining_goes_on_from_an_earlier_run(root: Path) -> None:
-    first = train(root, "first", steps=2)
-    config = tiny_config(2, warm_start=str(first / "pretrained"), learning_rate=1e-12)
-    second = train(root, "second", config=config)
+@pytest.mark.parametrize("sharing", ["shared", "gdes", "none"])
+def test_pretraining_goes_on_from_an_earlier_run(root: Path, sharing: str) -> None:
+    def config(**changes: object) -> PretrainConfig:
+        base = tiny_config(2, **changes)
+        return dataclasses.replace(base, model=base.model | {"embedding_sharing": sharing})
+
+    first = train(root, f"first-{sharing}", config=config(learning_rate=1e-2))
+    second = train(
+        root,
+        f"second-{sharing}",
+        config=config(warm_start=str(first / "pretrained"), learning_rate=1e-12),
+    )
     from tests.training.pretrain.run_here import weights
 
     one, two = weights(first), weights(second)
