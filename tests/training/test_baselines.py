@@ -53,8 +53,10 @@ def test_words_of_english_characters_of_chinese_and_both_of_a_mixture() -> None:
         return set(TfidfLogistic.fit(texts, (LABELS * 2)[: len(texts)]).vectorizer.get_feature_names_out())
 
     english, chinese, mixed = terms(ENGLISH), terms(TEXTS), terms([*TEXTS, *ENGLISH])
-    assert {"good", "good meal"} <= english and "oo" not in english
-    assert {"味道很", "差"} <= chinese and "味道很好0" not in chinese
+    assert {"good", "good meal"} <= english
+    assert "oo" not in english
+    assert {"味道很", "差"} <= chinese
+    assert "味道很好0" not in chinese
     assert {"characters__味道很", "words__good meal"} <= mixed
 
 
