@@ -59,6 +59,7 @@ class BundleRecipe:
 class Recipe:
     """Everything that `electra-train run` does, in order."""
 
+    # A file may begin with `extends: OTHER.yaml` and hold only what differs from that one.
     # Name of the run, in reports and on model cards.
     name: str
     # Where runs keep their state: tokenizer, shards, checkpoints, reports.
@@ -146,12 +147,17 @@ def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[
     return filled
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds keys and values.
+def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A YAML file that holds keys and values, over those of the file that it ``extends``, if it names one.
+
+    Of two mappings the keys are merged; anything else replaces what stands in the file extended, and null
+    takes it away.
 
     Raises:
-        UserError: missing, not YAML (with line and column), or not keys and values.
+        UserError: missing, not YAML (with line and column), not keys and values, or a circle of files.
     """
+    if path.resolve() in before:
+        raise UserError(f"{path}: extends itself, by way of {', '.join(str(file) for file in before)}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -162,7 +168,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected keys and values at the top")
-    return raw
+    extended = raw.pop("extends", None)
+    if extended is None:
+        return raw
+    if not isinstance(extended, str):
+        raise UserError(f"{path}: extends: name one file, beside this one or by its path from here")
+    merged: dict[str, Any] = _merged(read_yaml(path.parent / extended, (*before, path.resolve())), raw)
+    return merged
+
+
+def _merged(under: Any, over: Any) -> Any:
+    if not (isinstance(under, dict) and isinstance(over, dict)):
+        return over
+    both = under | {key: _merged(under.get(key), value) for key, value in over.items()}
+    return {key: value for key, value in both.items() if value is not None or key not in over}
 
 
 def _filled(value: Any, variables: Mapping[str, str], path: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -16,6 +17,8 @@ from training.pretrain import checkpoint as checkpoints
 from training.pretrain.parallel import whole_model, whole_tensors
 from training.pretrain.setup import Run, identity
 from training.tokenizer import load_tokenizer, save_tokenizer
+
+RECORD = "pretrain.json"
 
 
 def save(run: Run) -> None:
@@ -67,11 +70,14 @@ def finish(run: Run) -> Path:
                 with quiet_hub():
                     network.save_pretrained(temporary / name)
                 save_tokenizer(tokenizer, temporary / name)
+            before = _before(run.config.warm_start)
             record = {
                 "steps": run.step,
-                "tokens_seen": run.tokens,
-                "hardware": ", then ".join(run.hardware),
-                "matmul_flops": sum(
+                # Of this run and of the one whose weights it started from.
+                "tokens_seen": run.tokens + before.get("tokens_seen", 0),
+                "hardware": ", then ".join(dict.fromkeys([*before.get("hardware", []), *run.hardware])),
+                "matmul_flops": before.get("matmul_flops", 0)
+                + sum(
                     phase.steps
                     * phase.rows
                     * phase.length
@@ -84,8 +90,21 @@ def finish(run: Run) -> Path:
                 "heldout": run.history[-1][1].to_dict() if run.history else None,
                 "config": asdict(run.config),
             }
-            with atomic_file(temporary / "pretrain.json", "w", encoding="utf-8") as stream:
+            with atomic_file(temporary / RECORD, "w", encoding="utf-8") as stream:
                 json.dump(record, stream, indent=1)
     if run.place.world > 1:
         distributed.barrier()
     return target
+
+
+def _before(warm_start: str | None) -> dict[str, Any]:
+    """What was put into the weights that a run started from, where they are of an earlier run of ours."""
+    try:
+        record = json.loads((Path(warm_start or "") / RECORD).read_text(encoding="utf-8"))
+        return {
+            "tokens_seen": int(record["tokens_seen"]),
+            "matmul_flops": float(record["matmul_flops"]),
+            "hardware": str(record["hardware"]).split(", then "),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

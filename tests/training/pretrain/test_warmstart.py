@@ -1,6 +1,7 @@
 """Other people's weights: ELECTRA and BERT directories, the same vocabulary or a new one."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from training.electra.config import ElectraConfig
 from training.electra.model import Electra
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
+from training.pretrain.saving import RECORD
 from training.pretrain.warmstart import warm_start
 from training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 
@@ -90,6 +92,11 @@ def test_pretraining_goes_on_from_an_earlier_run(root: Path, sharing: str) -> No
 
     one, two = weights(first), weights(second)
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-6
+    records = [json.loads((run / "pretrained" / RECORD).read_text()) for run in (first, second)]
+    # What it took to make the weights: both runs are alike.
+    assert records[1]["tokens_seen"] == 2 * records[0]["tokens_seen"] > 0
+    assert records[1]["matmul_flops"] == 2 * records[0]["matmul_flops"]
+    assert records[1]["hardware"] == records[0]["hardware"]
 
 
 def test_another_size_is_refused(bert: Path) -> None:
