@@ -61,6 +61,7 @@ _TEST_OF = {
     "training/pretrain/setup.py": "tests/training/pretrain/test_loop.py",
     "training/pretrain/words.py": "tests/training/pretrain/test_batches.py",
     "training/rehearsal.py": "tests/training/test_run.py",
+    "training/pretrain/update.py": "tests/training/pretrain/test_recorded.py",
 }
 """Modules that are tested where they are used, or together with their neighbours."""
 # Each runs in an environment of its own, where the tests are not; the benchmark itself checks its answers.

@@ -59,7 +59,7 @@ class TfidfLogistic:
         """Fit on single labels.
 
         Raises:
-            ValueError: fewer than two classes (scikit-learn's own).
+            ValueError: fewer than two classes, or nothing but blanks (scikit-learn's own).
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -104,19 +104,30 @@ def _joined(texts: Sequence[str], text_pairs: Sequence[str] | None) -> list[str]
 
 
 def _vectorize(texts: Sequence[str], text_pairs: Sequence[str] | None) -> tuple[Any, Any]:
+    joined = _joined(texts, text_pairs)
+    chinese = sum((han_share(text) or 0) >= 0.5 for text in joined) / len(joined)
+    kinds = [kind for kind, share in (("characters", chinese), ("words", 1 - chinese)) if share > _FEW]
+    # Terms seen in one text only cannot generalise; a handful of texts would be left with no terms, though,
+    # and texts of one letter have no words.
+    tries = [(kinds, 2)] if len(joined) >= 100 else []
+    for names, minimum in [*tries, (kinds, 1)]:
+        try:
+            union = _union(names, minimum)
+            return union, union.fit_transform(joined)
+        except ValueError:
+            continue
+    union = _union(["characters"], 1)
+    return union, union.fit_transform(joined)
+
+
+def _union(kinds: Sequence[str], minimum: int) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
-    joined = _joined(texts, text_pairs)
-    # Terms seen in one text only cannot generalise; a handful of texts would be left with no terms, though.
-    minimum = 2 if len(joined) >= 100 else 1
-    chinese = sum((han_share(text) or 0) >= 0.5 for text in joined) / len(joined)
-    terms = []
-    if chinese > _FEW:
-        terms.append(("characters", TfidfVectorizer(analyzer="char", ngram_range=(1, 3))))
-    if chinese < 1 - _FEW:
-        terms.append(("words", TfidfVectorizer(ngram_range=(1, 2))))
-    for _, vectorizer in terms:
-        vectorizer.set_params(sublinear_tf=True, min_df=minimum)
-    union = terms[0][1] if len(terms) == 1 else FeatureUnion(terms)
-    return union, union.fit_transform(joined)
+    options: dict[str, dict[str, Any]] = {
+        "characters": {"analyzer": "char", "ngram_range": (1, 3)},
+        # scikit-learn's own words, and the separator: no pair of words reaches across it.
+        "words": {"ngram_range": (1, 2), "token_pattern": rf"(?u)\b\w\w+\b|{PAIR_SEPARATOR}"},
+    }
+    terms = [(kind, TfidfVectorizer(sublinear_tf=True, min_df=minimum, **options[kind])) for kind in kinds]
+    return terms[0][1] if len(terms) == 1 else FeatureUnion(terms)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from training.config import from_mapping
 from training.corpus.config import CorpusConfig
 from training.errors import UserError
@@ -20,6 +18,7 @@ from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
 from training.pretrain.config import PretrainConfig
+from training.yaml_files import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -57,9 +56,11 @@ class BundleRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that `electra-train run` does, in order."""
+    """Everything that `electra-train run` does, in order.
 
-    # A file may begin with `extends: OTHER.yaml` and hold only what differs from that one.
+    A file may begin with ``extends: OTHER.yaml`` and hold only what differs from that one.
+    """
+
     # Name of the run, in reports and on model cards.
     name: str
     # Where runs keep their state: tokenizer, shards, checkpoints, reports.
@@ -145,43 +146,6 @@ def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[
     }
     filled: dict[str, Any] = _filled(raw, variables, path)
     return filled
-
-
-def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A YAML file that holds keys and values, over those of the file that it ``extends``, if it names one.
-
-    Of two mappings the keys are merged; anything else replaces what stands in the file extended, and null
-    takes it away.
-
-    Raises:
-        UserError: missing, not YAML (with line and column), not keys and values, or a circle of files.
-    """
-    if path.resolve() in before:
-        raise UserError(f"{path}: extends itself, by way of {', '.join(str(file) for file in before)}")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; recipes stand in training/recipes/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected keys and values at the top")
-    extended = raw.pop("extends", None)
-    if extended is None:
-        return raw
-    if not isinstance(extended, str):
-        raise UserError(f"{path}: extends: name one file, beside this one or by its path from here")
-    merged: dict[str, Any] = _merged(read_yaml(path.parent / extended, (*before, path.resolve())), raw)
-    return merged
-
-
-def _merged(under: Any, over: Any) -> Any:
-    if not (isinstance(under, dict) and isinstance(over, dict)):
-        return over
-    both = under | {key: _merged(under.get(key), value) for key, value in over.items()}
-    return {key: value for key, value in both.items() if value is not None or key not in over}
 
 
 def _filled(value: Any, variables: Mapping[str, str], path: Path) -> Any:

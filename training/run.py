@@ -127,7 +127,7 @@ def _pretrained(recipe: Recipe, output: Path, stages: StageLog, stage: Any, prog
     sources = stages.files_digest([source.path for source in recipe.corpus.sources if source.path])
     stage(
         "tokenizer",
-        [recipe.tokenizer, recipe.corpus, sources],
+        [recipe.tokenizer, recipe.corpus, sources, *_contents(stages, recipe.tokenizer.path)],
         [tokenizer_dir],
         lambda: make_tokenizer(recipe, recipe.tokenizer, tokenizer_dir),
     )
@@ -144,11 +144,21 @@ def _pretrained(recipe: Recipe, output: Path, stages: StageLog, stage: Any, prog
     manifest = json.loads((shards_dir / "manifest.json").read_text(encoding="utf-8"))
     stage(
         "pretrain",
-        [recipe.pretrain, digest, manifest["parameters_digest"]],
+        [
+            recipe.pretrain,
+            digest,
+            manifest["parameters_digest"],
+            *_contents(stages, recipe.pretrain.warm_start),
+        ],
         [pretrained],
         lambda: str(pretrain(recipe.pretrain, shards_dir, tokenizer_dir, output / "pretrain", progress)),
     )
     return pretrained
+
+
+def _contents(stages: StageLog, path: str | None) -> list[Any]:
+    """What is in a file or folder that a stage starts from, if it starts from one."""
+    return [] if path is None else [stages.files_digest([path])]
 
 
 def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str:

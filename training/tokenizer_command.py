@@ -8,8 +8,8 @@ from pathlib import Path
 from training.config import from_mapping
 from training.corpus.config import CorpusConfig
 from training.errors import UserError
-from training.recipe import read_yaml
 from training.tokenizer import save_tokenizer, train_tokenizer
+from training.yaml_files import read_yaml
 
 EXAMPLES = """examples:
   electra-train tokenizer --source ~/texts --vocab-size 24576 --output runs/x/tokenizer

@@ -63,3 +63,20 @@ def test_words_of_english_characters_of_chinese_and_both_of_a_mixture() -> None:
 def test_one_foreign_text_changes_nothing() -> None:
     model = TfidfLogistic.fit([*TEXTS, "a good meal"], [*LABELS, "good"])
     assert "good meal" not in model.vectorizer.get_feature_names_out()
+
+
+def test_texts_without_words_or_repetition_still_fit() -> None:
+    digits = TfidfLogistic.fit([str(at % 10) for at in range(200)], ["even", "odd"] * 100)
+    assert digits.predict(["3", "4"]) == ["odd", "even"]
+    # Two hundred texts, no word twice.
+    single = TfidfLogistic.fit([f"word{at:03d}" for at in range(200)], ["a", "b"] * 100)
+    assert "word000" in single.vectorizer.get_feature_names_out()
+
+
+def test_no_pair_of_words_reaches_across_two_texts() -> None:
+    model = TfidfLogistic.fit(
+        [text + " end" for text in ENGLISH], LABELS, ["begin " + text for text in ENGLISH]
+    )
+    terms = set(model.vectorizer.get_feature_names_out())
+    assert {"end", "begin", "begin the"} <= terms
+    assert "end begin" not in terms

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import UserError
-from training.recipe import read_recipe, read_yaml
+from training.recipe import read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
 SMALLEST = """
@@ -71,29 +71,3 @@ def test_missing_files_and_variables(tmp_path: Path) -> None:
     path = write(tmp_path / "r.yaml", SMALLEST)
     with pytest.raises(UserError, match="no such variable; did you mean 'data'"):
         read_recipe(path, {"dta": "x"})
-
-
-def test_a_recipe_extends_another(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text(
-        "variables: {a: x}\npretrain: {preset: tiny, compile: true, phases: [{steps: 1}]}\nname: base\n"
-    )
-    (tmp_path / "child.yaml").write_text(
-        "extends: base.yaml\nname: child\npretrain: {phases: [{steps: 2}, {steps: 3}], compile: null}\n"
-    )
-    assert read_yaml(tmp_path / "child.yaml") == {
-        "variables": {"a": "x"},
-        "name": "child",
-        "pretrain": {"preset": "tiny", "phases": [{"steps": 2}, {"steps": 3}]},
-    }
-
-
-def test_what_a_recipe_extends_must_be_there_and_end(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
-    with pytest.raises(UserError, match=r"b\.yaml: no such file"):
-        read_yaml(tmp_path / "a.yaml")
-    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
-    with pytest.raises(UserError, match="extends itself"):
-        read_yaml(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_text("extends: [b.yaml]\n")
-    with pytest.raises(UserError, match="extends: name one file"):
-        read_yaml(tmp_path / "a.yaml")

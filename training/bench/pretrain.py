@@ -31,11 +31,11 @@ from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
 from training.pretrain.loop import make_batch
 from training.pretrain.parallel import largest
-from training.pretrain.recorded import updater
+from training.pretrain.recorded import BEFORE, updater
 from training.pretrain.setup import Run, set_up
 from training.rehearsal import write_synthetic_shards
 
-_WARM = 5  # updates of each loop before the first turn; more than a CUDA graph waits for
+_WARM = BEFORE + 2  # updates of each loop before the first turn: one is recorded, one replayed
 _ATTEMPTS = 4  # turns that a noisy machine may spoil before one is taken as it is
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from training.config import from_mapping
 from training.corpus.builder import build
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.errors import UserError
+from training.yaml_files import read_yaml
 
 EXAMPLES = """\
 examples:
@@ -85,19 +84,6 @@ def _config(arguments: argparse.Namespace) -> CorpusConfig:
     return config
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected keys and values, found {type(values).__name__}")
-    inner = values.get("corpus", values)
-    return dict(inner) if isinstance(inner, dict) else {"corpus": inner}
-
-
 def _dry_run() -> int:
     """Build a corpus of made-up text in a temporary folder, through every step."""
     from training.tokenizer import save_tokenizer, train_tokenizer
@@ -114,3 +100,9 @@ def _dry_run() -> int:
         build(config, folder / "tokenizer", folder / "shards")
     print("dry run: every step worked; nothing was kept")
     return 0
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    inner = values.get("corpus", values)
+    return dict(inner) if isinstance(inner, dict) else {"corpus": inner}

@@ -168,7 +168,7 @@ def load_encoder(encoder: Encoder, state: dict[str, Tensor]) -> list[str]:
     """Copy every tensor that fits; returns the names of those that were left as they were.
 
     Tables with other numbers of entries (a new vocabulary, fewer positions) are left out or cut; the caller
-    may fill word embeddings by token instead (``warmstart.transfer_words``).
+    may fill word embeddings by token instead (``pretrain/warmstart.py``).
     """
     skipped: list[str] = []
     embeddings = encoder.embeddings

@@ -44,7 +44,7 @@ class ElectraAdam(torch.optim.Optimizer):
         self.rate: Tensor | None = None
 
     def count(self) -> None:
-        """Count an update that was made by replaying a recorded :meth:`step`."""
+        """Count an update that replayed a recorded :meth:`step` of all groups."""
         for group in self.param_groups:
             group["step"] = group.get("step", 0) + 1
 

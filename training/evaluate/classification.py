@@ -194,7 +194,7 @@ def _baselines(test: LabelledSet, labels: Sequence[str], several: bool) -> dict[
         try:
             tfidf = TfidfLogistic.fit(texts, train_labels, pairs)
         except ValueError as error:
-            raise UserError(f"train: {error}; give rows of two labels or more") from None
+            raise UserError(f"train: {error}; give rows with text, of two labels or more") from None
         majority = Majority.fit(train_labels)
         found[MAJORITY] = _in_order(majority.probabilities(len(test.examples)), majority.labels, labels)
     found[TFIDF] = _in_order(tfidf.probabilities(test.texts, test.pairs), tfidf.labels, labels)

@@ -12,6 +12,7 @@ import yaml
 from training.config import from_mapping
 from training.errors import UserError
 from training.finetune.config import FinetuneConfig
+from training.yaml_files import read_yaml
 
 EXAMPLES = """\
 examples:
@@ -95,7 +96,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> FinetuneConfig:
-    values = _read_yaml(arguments.config) if arguments.config else {}
+    values = read_yaml(arguments.config) if arguments.config else {}
+    if isinstance(nested := values.get("finetune"), dict):
+        values = dict(nested)
     for key in (*_LISTS, *_PLAIN):
         given = getattr(arguments, key)
         if given is not None:
@@ -106,19 +109,6 @@ def _config(arguments: argparse.Namespace) -> FinetuneConfig:
             raise UserError(f"--set {item}: write KEY=VALUE, such as --set epochs=5")
         values[key] = yaml.safe_load(text)
     return from_mapping(FinetuneConfig, values, str(arguments.config or "finetune"))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not readable YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected keys and values; see `electra-train finetune --help`")
-    nested = values.get("finetune")
-    return dict(nested) if isinstance(nested, dict) else values
 
 
 def summary(report: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from training.config import from_mapping
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
-from training.recipe import read_yaml
+from training.yaml_files import read_yaml
 
 EXAMPLES = """examples:
   electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml --output

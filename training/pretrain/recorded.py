@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from training.electra.losses import Batch
-from training.pretrain.parallel import is_sharded
+from training.errors import UserError
 from training.pretrain.setup import Run
 from training.pretrain.update import compute, set_rate, update
 
+Shapes = tuple[torch.Size, ...]
 Totals = dict[str, Tensor]
 Work = Callable[[], Totals]
 Recorder = Callable[[Work], Work]
 """Records the launches of some work without doing it; what it returns does it, into the same tensors."""
 
-_BEFORE = 3  # updates of a shape launched one by one first: layers compile, libraries make workspaces
+BEFORE = 3  # updates of a shape launched one by one first: layers compile, libraries make workspaces
 
 
 def updater(run: Run, context: torch.autocast) -> Callable[[Batch], Totals]:
@@ -34,10 +35,10 @@ def updater(run: Run, context: torch.autocast) -> Callable[[Batch], Totals]:
         config.cuda_graphs
         and run.place.device.type == "cuda"
         and run.place.world == 1
-        and not is_sharded(run.wrapped)
         and not config.bias_correction  # its factor changes with every step
     ):
-        return RecordedUpdates(run, context, partial(record_cuda, run.place.device))
+        # One pool for all recordings: only what they return outlives them.
+        return RecordedUpdates(run, context, partial(record_cuda, torch.cuda.graph_pool_handle()))
     return lambda batch: update(run, batch, context)
 
 
@@ -46,18 +47,19 @@ class RecordedUpdates:
 
     def __init__(self, run: Run, context: torch.autocast, record: Recorder) -> None:
         self._run, self._context, self._record = run, context, record
-        self._seen: dict[torch.Size, int] = {}
-        self._recorded: dict[torch.Size, tuple[Batch, Work]] = {}
+        self._seen: dict[Shapes, int] = {}
+        self._recorded: dict[Shapes, tuple[Batch, Work]] = {}
         run.optimizer.rate = torch.zeros((), device=run.place.device)
 
     def __call__(self, batch: Batch) -> Totals:
         """One update; the scalars it returns are overwritten by the next."""
-        run, shape = self._run, batch.ids.shape
+        run = self._run
+        shape = tuple(tensor.shape for tensor in _tensors(batch).values())
         # A batch of whole rows only is too rare to be worth a recording without the mask.
         batch = dataclasses.replace(batch, packed=True)
         set_rate(run)
         self._seen[shape] = self._seen.get(shape, 0) + 1
-        if self._seen[shape] <= _BEFORE:
+        if self._seen[shape] <= BEFORE:
             totals = compute(run, batch, self._context)
         else:
             if shape not in self._recorded:
@@ -80,15 +82,23 @@ class RecordedUpdates:
         return held, replay
 
 
-def record_cuda(device: torch.device, work: Work) -> Work:
-    """Record ``work`` as a CUDA graph.
+def record_cuda(pool: object, work: Work) -> Work:
+    """Record ``work`` as a CUDA graph that takes its memory from ``pool``.
 
     Only this thread is kept from what a recording forbids: another one may be copying the next batch.
+
+    Raises:
+        UserError: the device has too little memory.
     """
     graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize(device)
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        totals = work()
+    try:
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            totals = work()
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(
+            "pretrain: the GPU has too little memory to record an update; set micro_rows to a part of the "
+            "phase's rows, or cuda_graphs: false"
+        ) from None
 
     def replay() -> Totals:
         graph.replay()

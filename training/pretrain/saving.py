@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import distributed
@@ -16,9 +15,8 @@ from training.files import atomic_directory, atomic_file
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.parallel import whole_model, whole_tensors
 from training.pretrain.setup import Run, identity
+from training.pretrain.warmstart import RECORD
 from training.tokenizer import load_tokenizer, save_tokenizer
-
-RECORD = "pretrain.json"
 
 
 def save(run: Run) -> None:
@@ -45,6 +43,7 @@ def save(run: Run) -> None:
             "identity": identity(run),
             "tokens": run.tokens,
             "hardware": run.hardware,
+            "before": run.before,
             "position": {"phase": number, "row": since * run.config.phases[number].rows},
             "history": [(step, health.to_dict()) for step, health in run.history],
             "group_steps": [group.get("step", 0) for group in run.optimizer.param_groups],
@@ -70,10 +69,10 @@ def finish(run: Run) -> Path:
                 with quiet_hub():
                     network.save_pretrained(temporary / name)
                 save_tokenizer(tokenizer, temporary / name)
-            before = _before(run.config.warm_start)
+            before = run.before
             record = {
+                # Updates of this run; what follows is of the run whose weights it started from, too.
                 "steps": run.step,
-                # Of this run and of the one whose weights it started from.
                 "tokens_seen": run.tokens + before.get("tokens_seen", 0),
                 "hardware": ", then ".join(dict.fromkeys([*before.get("hardware", []), *run.hardware])),
                 "matmul_flops": before.get("matmul_flops", 0)
@@ -95,16 +94,3 @@ def finish(run: Run) -> Path:
     if run.place.world > 1:
         distributed.barrier()
     return target
-
-
-def _before(warm_start: str | None) -> dict[str, Any]:
-    """What was put into the weights that a run started from, where they are of an earlier run of ours."""
-    try:
-        record = json.loads((Path(warm_start or "") / RECORD).read_text(encoding="utf-8"))
-        return {
-            "tokens_seen": int(record["tokens_seen"]),
-            "matmul_flops": float(record["matmul_flops"]),
-            "hardware": str(record["hardware"]).split(", then "),
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

@@ -23,7 +23,7 @@ from training.pretrain.hardware import Place, autocast, hardware_name
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
 from training.pretrain.rows import RowSource
-from training.pretrain.warmstart import warm_start
+from training.pretrain.warmstart import record_of, warm_start
 from training.pretrain.words import WordFinder
 from training.tokenizer import load_tokenizer
 
@@ -50,6 +50,8 @@ class Run:
     # Machines that it was trained on, in order.
     hardware: list[str] = field(default_factory=list)
     saved_step: int = -1
+    # What had gone into the weights that it started from: tokens_seen, matmul_flops, hardware; or nothing.
+    before: dict[str, Any] = field(default_factory=dict)
 
     def phase_of(self, step: int) -> tuple[int, int]:
         """Phase number of ``step``, and steps since that phase began."""
@@ -148,6 +150,7 @@ def set_up(
         optimizer=optimizer,
         makers=makers,
         hardware=[hardware_name()],
+        before=record_of(Path(config.warm_start)) if last is None and config.warm_start else {},
     )
     if last is not None:
         _restore(run, last)
@@ -173,6 +176,7 @@ def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
     checkpoints.restore(last, run.model, run.optimizer)
     run.step, run.tokens = last.step, int(last.state["tokens"])
     run.history = [(step, Health(**values)) for step, values in last.state["history"]]
+    run.before = last.state.get("before", {})
     before = last.state.get("hardware", [])
     if before and (run.step >= run.config.total_steps or run.hardware[0] in before):
         run.hardware = before

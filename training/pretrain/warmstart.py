@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -13,6 +15,9 @@ from training.electra.huggingface import load_discriminator, load_generator
 from training.electra.model import DifferenceEmbeddings, Electra
 from training.errors import UserError
 from training.tokenizer import load_tokenizer
+
+# Beside the directories of both networks; what a run writes about itself.
+RECORD = "pretrain.json"
 
 
 def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
@@ -32,16 +37,21 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
     table = model.generator.embeddings.word_embeddings.weight  # type: ignore[union-attr]
     other = model.discriminator.embeddings
     words = _words(tokenizer, state, main, table)  # type: ignore[arg-type]
+    generator = path / "generator"
     with torch.no_grad():
-        table.copy_(words)  # type: ignore[operator]
-        if both and (path / "generator").is_dir():
-            generator = read_state(path / "generator")
-            skipped += load_generator(model, generator)
-            table.copy_(_words(tokenizer, generator, path / "generator", table))  # type: ignore[operator, arg-type]
-        if isinstance(other, DifferenceEmbeddings):
-            other.difference.weight.copy_(words - table)  # type: ignore[operator]
-        elif other is not model.generator.embeddings:
-            other.word_embeddings.weight.copy_(words)  # type: ignore[union-attr, operator]
+        if words is not None:
+            table.copy_(words)  # type: ignore[operator]
+        if both and generator.is_dir():
+            theirs = read_state(generator)
+            skipped += load_generator(model, theirs)
+            if (own := _words(tokenizer, theirs, generator, table)) is not None:  # type: ignore[arg-type]
+                table.copy_(own)  # type: ignore[operator]
+        if words is not None:
+            if isinstance(other, DifferenceEmbeddings):
+                other.difference.weight.copy_(words - table)  # type: ignore[operator]
+            elif other is not model.generator.embeddings:
+                other.word_embeddings.weight.copy_(words)  # type: ignore[union-attr, operator]
+            skipped = [name for name in skipped if name != "embeddings.word_embeddings"]
     if any(name.startswith("encoder.layer.0.") for name in skipped):
         raise UserError(
             f"{path}: its layers do not fit this model; set model.hidden_size and the rest to "
@@ -64,16 +74,33 @@ def read_state(directory: Path) -> dict[str, Tensor]:
     raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
 
 
-def _words(tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path, fresh: Tensor) -> Tensor:
+def record_of(path: Path) -> dict[str, Any]:
+    """What had gone into the weights in ``path``, where they are of an earlier run of ours: tokens_seen,
+    matmul_flops, hardware (a list); else nothing.
+    """
+    for directory in (path, path.parent):
+        try:
+            record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+            return {
+                "tokens_seen": int(record["tokens_seen"]),
+                "matmul_flops": float(record["matmul_flops"]),
+                "hardware": str(record["hardware"]).split(", then "),
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
+
+
+def _words(tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path, fresh: Tensor) -> Tensor | None:
     """``[vocabulary, embedding]`` vectors of ``state`` for the tokens of ``tokenizer``; where it has none,
-    those of ``fresh``.
+    those of ``fresh``. None if its vectors are of another width.
     """
     words = fresh.detach().clone()
     table = next(
         (tensor for name, tensor in state.items() if name.endswith("embeddings.word_embeddings.weight")), None
     )
     if table is None or table.shape[1] != words.shape[1]:
-        return words
+        return None
     old = load_tokenizer(directory)
     known = old.get_vocab()
     for token, index in tokenizer.get_vocab().items():

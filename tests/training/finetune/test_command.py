@@ -56,7 +56,7 @@ def test_yaml_that_is_no_mapping(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected keys and values"):
         command._config(_parse("--config", str(path)))
     path.write_text("a: [\n")
-    with pytest.raises(UserError, match="not readable YAML"):
+    with pytest.raises(UserError, match="not YAML"):
         command._config(_parse("--config", str(path)))
 
 

@@ -13,16 +13,17 @@ from training.pretrain import recorded
 from training.pretrain.config import PhaseConfig
 from training.pretrain.hardware import Place, autocast
 from training.pretrain.loop import make_batch
-from training.pretrain.recorded import RecordedUpdates, Totals, Work, updater
+from training.pretrain.recorded import BEFORE, RecordedUpdates, Totals, Work, updater
 from training.pretrain.setup import Run, set_up
 
 CONFIG = dataclasses.replace(
     tiny_config(),
-    # Two shapes, and the first one again.
+    # Three shapes, and the first one again; the last differs in the number of masked positions alone.
     phases=(
         PhaseConfig(steps=6, length=32, rows=8),
         PhaseConfig(steps=5, length=64, rows=4),
         PhaseConfig(steps=2, length=32, rows=8),
+        PhaseConfig(steps=4, length=32, rows=8, mask_rate=0.3),
     ),
     numbers="float32",
 )
@@ -79,8 +80,8 @@ def test_replays_are_the_updates_themselves(root: Path, tmp_path: Path) -> None:
     assert losses == pytest.approx(expected, rel=1e-4)
     for (name, one), two in zip(plain.model.named_parameters(), run.model.parameters(), strict=True):
         torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5, msg=name)
-    assert stand_in.recordings == 2  # a shape that comes back is not recorded again
-    assert stand_in.replays == (6 - 3) + (5 - 3) + 2
+    assert stand_in.recordings == 3  # a shape that comes back is not recorded again
+    assert stand_in.replays == (6 - BEFORE) + (5 - BEFORE) + 2 + (4 - BEFORE)
     assert run.tokens == plain.tokens
     for one, two in zip(plain.optimizer.param_groups, run.optimizer.param_groups, strict=True):
         assert (two["step"], two["lr"]) == (one["step"], one["lr"])
@@ -133,5 +134,25 @@ def test_where_updates_are_recorded(
     run.place = place
     made = []
     monkeypatch.setattr(recorded, "RecordedUpdates", lambda *_: made.append(1))
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     updater(run, autocast("float32", torch.device("cpu")))
     assert bool(made) is expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a graph needs a GPU")
+def test_a_graph_is_the_updates_themselves(root: Path, tmp_path: Path) -> None:
+    place = Place(0, 1, torch.device("cuda"))
+    model = CONFIG.model | {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+
+    def losses(graphs: bool) -> list[float]:
+        config = dataclasses.replace(CONFIG, model=model, cuda_graphs=graphs)
+        run = set_up(config, root / "shards", root / "tokenizer", tmp_path / str(graphs), place)
+        run.model.train()
+        context = autocast("float32", place.device)
+        one = updater(run, context)
+        assert isinstance(one, RecordedUpdates) is graphs
+        found = train(run, one)
+        assert run.optimizer.param_groups[0]["step"] == config.total_steps
+        return found
+
+    assert losses(True) == pytest.approx(losses(False), rel=1e-4)

@@ -13,8 +13,7 @@ from training.electra.config import ElectraConfig
 from training.electra.model import Electra
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
-from training.pretrain.saving import RECORD
-from training.pretrain.warmstart import warm_start
+from training.pretrain.warmstart import RECORD, record_of, warm_start
 from training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 
 
@@ -114,3 +113,24 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no model\.safetensors"):
         warm_start(same_size(100), None, tmp_path / "empty")  # type: ignore[arg-type]
+
+
+def test_what_had_gone_into_the_weights(root: Path, tmp_path: Path, bert: Path) -> None:
+    pretrained = train(root, "counted", steps=2) / "pretrained"
+    record = record_of(pretrained)
+    assert record["tokens_seen"] == 2 * 8 * 32
+    assert record_of(pretrained / "discriminator") == record
+    assert record_of(bert) == {}
+    (tmp_path / RECORD).write_text('{"tokens_seen": "many"}')
+    assert record_of(tmp_path) == {}
+
+
+def test_what_went_before_survives_a_resume(root: Path) -> None:
+    first = train(root, "before", steps=2) / "pretrained"
+    train(root, "resumed", config=tiny_config(2, warm_start=str(first)))
+    moved = first.with_name("moved")
+    first.rename(moved)
+    config = tiny_config(3, warm_start=str(first))
+    record = json.loads((train(root, "resumed", config=config) / "pretrained" / RECORD).read_text())
+    moved.rename(first)
+    assert record["tokens_seen"] == (2 + 3) * 8 * 32

@@ -1,0 +1,51 @@
+"""YAML files built upon one another, and the errors of those that cannot be."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from training.corpus import command as corpus_command
+from training.errors import UserError
+from training.yaml_files import read_yaml
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        "variables: {a: x}\npretrain: {preset: tiny, compile: true, phases: [{steps: 1}]}\nname: base\n"
+    )
+    (tmp_path / "child.yaml").write_text(
+        "extends: base.yaml\nname: child\npretrain: {phases: [{steps: 2}, {steps: 3}], compile: null}\n"
+    )
+    assert read_yaml(tmp_path / "child.yaml") == {
+        "variables": {"a": "x"},
+        "name": "child",
+        "pretrain": {"preset": "tiny", "phases": [{"steps": 2}, {"steps": 3}]},
+    }
+
+
+def test_what_a_recipe_extends_must_be_there_and_end(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    with pytest.raises(UserError, match=r"b\.yaml: no such file"):
+        read_yaml(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(UserError, match="extends itself"):
+        read_yaml(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("extends: [b.yaml]\n")
+    with pytest.raises(UserError, match="extends: name one file"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_null_takes_away_and_is_nothing_in_a_new_mapping(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("a: {b: 1, c: 2}\n")
+    (tmp_path / "child.yaml").write_text("extends: base.yaml\na: {b: null}\nd: {e: null, f: 3}\n")
+    assert read_yaml(tmp_path / "child.yaml") == {"a": {"c": 2}, "d": {"f": 3}}
+
+
+def test_every_verb_reads_a_recipe_that_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("corpus: {sources: [{path: a.txt}], held_out: 0.2}\n")
+    (tmp_path / "child.yaml").write_text("extends: base.yaml\nname: child\n")
+    parser = ArgumentParser()
+    corpus_command.configure(parser)
+    config = corpus_command._config(parser.parse_args(["--config", str(tmp_path / "child.yaml")]))
+    assert config.held_out == 0.2
