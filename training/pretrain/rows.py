@@ -127,27 +127,46 @@ class RowSource:
 
 
 def pack(shard: np.ndarray, start: np.ndarray, size: np.ndarray, length: int) -> Pieces:
-    """Cut documents into pieces that fill rows of ``length`` tokens, in the order given."""
-    out_shard: list[int] = []
-    out_start: list[int] = []
-    out_length: list[int] = []
-    first = [0]
+    """Cut documents into pieces that fill rows of ``length`` tokens, in the order given.
+
+    Only the first piece of a document depends on the documents before it, so only that one is decided by a
+    loop.
+    """
+    some = size > 0
+    shard, start, size = shard[some], start[some], size[some]
+    whole = length - _CLS_SEP  # the text of a row that is one piece
+    shortest = min(SHORTEST_PIECE, whole)
+    taken: list[int] = []
+    anew: list[bool] = []  # whether the document begins a row
     room = length
-    for document, begin, left in zip(shard.tolist(), start.tolist(), size.tolist(), strict=True):
-        while left > 0:
-            available = room - _CLS_SEP
-            if available < min(left, SHORTEST_PIECE):
-                first.append(len(out_shard))
-                room = length
-                continue
-            take = min(left, available)
-            out_shard.append(document)
-            out_start.append(begin)
-            out_length.append(take)
-            begin, left, room = begin + take, left - take, room - take - _CLS_SEP
-    if len(out_shard) > first[-1]:
-        first.append(len(out_shard))
-    return Pieces(*(np.asarray(values, np.int64) for values in (out_shard, out_start, out_length, first)))
+    for left in size.tolist():
+        available = room - _CLS_SEP
+        begins = room == length or available < (left if left < shortest else shortest)
+        if begins:
+            room, available = length, whole
+        if left <= available:
+            taken.append(left)
+            room -= left + _CLS_SEP
+        else:
+            taken.append(available)
+            rest = (left - available) % whole
+            room = length - rest - _CLS_SEP if rest else 0
+        anew.append(begins)
+    first = np.asarray(taken, np.int64)
+    more = -(-(size - first) // whole)  # pieces after the first, each at the beginning of a row
+    document = np.repeat(np.arange(len(size)), more + 1)
+    leads = np.cumsum(more + 1) - more - 1  # where the first pieces stand
+    number = np.arange(len(document)) - leads[document]
+    before = np.where(number > 0, first[document] + (number - 1) * whole, 0)
+    taken_by = np.where(number > 0, np.minimum(whole, size[document] - before), first[document])
+    begins_row = number > 0
+    begins_row[leads] = anew
+    return Pieces(
+        shard[document],
+        start[document] + before,
+        taken_by,
+        np.append(np.flatnonzero(begins_row), len(document)) if len(document) else np.zeros(1, np.int64),
+    )
 
 
 def _document_table(shards: TokenShards, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

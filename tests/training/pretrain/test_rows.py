@@ -28,6 +28,27 @@ def test_every_token_stands_in_exactly_one_row(sizes: list[int], length: int) ->
         assert row == pieces.rows - 1 or length - filled < SHORTEST_PIECE + 2
 
 
+@given(st.lists(st.integers(0, 90), max_size=60), st.integers(8, 40))
+def test_pieces_are_those_of_a_plain_loop(sizes: list[int], length: int) -> None:
+    expected, first, room = [], [0], length
+    shortest = min(SHORTEST_PIECE, length - 2)
+    for document, left in enumerate(sizes):
+        begin = 100 * document
+        while left > 0:
+            if room < length and room - 2 < min(left, shortest):
+                first.append(len(expected))
+                room = length
+            take = min(left, room - 2)
+            expected.append((document, begin, take))
+            begin, left, room = begin + take, left - take, room - take - 2
+    first += [len(expected)] if expected else []
+    numbers = np.arange(len(sizes))
+    pieces = pack(numbers, 100 * numbers, np.array(sizes, np.int64), length)
+    found = zip(pieces.shard.tolist(), pieces.start.tolist(), pieces.length.tolist(), strict=True)
+    assert list(found) == expected
+    assert pieces.first.tolist() == first
+
+
 def test_rows_hold_whole_pieces_between_cls_and_sep(prepared: Path) -> None:
     source = RowSource(TokenShards(prepared / "shards"), "train", 32, seed=0)
     ids, segments, positions = source.rows(0, 20)
