@@ -61,7 +61,9 @@ class StageLog:
         if record.get("inputs") == digest and all(output.exists() for output in outputs):
             self._report(f"== {name}: unchanged, done on {record['finished']} in {record['seconds']:.0f} s")
             return record["result"]
-        self._report(f"== {name}")
+        changed = record.get("inputs", digest) != digest
+        again = f": its inputs changed since {record.get('finished')}, done again" if changed else ""
+        self._report(f"== {name}{again}")
         begun = time.monotonic()
         result = work()
         record = {

@@ -33,6 +33,15 @@ def test_unchanged_stages_are_skipped(tmp_path: Path, runs: list[str]) -> None:
     assert log.run("a", ["y"], [output], work) == {"answer": 4}
 
 
+def test_a_stage_that_is_done_again_says_why(tmp_path: Path) -> None:
+    said: list[str] = []
+    log = StageLog(tmp_path, report=said.append)
+    for inputs in ("x", "y"):
+        log.run("a", inputs, [], lambda: 1)
+    assert said[0] == "== a"
+    assert said[2].startswith("== a: its inputs changed since 20")
+
+
 def test_a_failed_stage_is_not_remembered(tmp_path: Path) -> None:
     log = StageLog(tmp_path, report=lambda _: None)
     with pytest.raises(ZeroDivisionError):
