@@ -19,6 +19,8 @@ _LIST_MARKER = regex.compile(r"\s*\(?(?:\p{Nd}{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]\
 _NUMBER = regex.compile(r"[\s\p{Nd}.]*")
 _SURE_END = regex.compile(r"(?:[!?]|…|\.\.\.)$")
 _BREAK = regex.compile(r"[\n\r\x0b\x0c\x85\u2028\u2029\t]")
+# Half of a pair: it cannot be written as UTF-8, which sentencex reads.
+_SURROGATE = regex.compile(r"\p{Cs}")
 _PIECE = 2048
 _MARGIN = 64  # ends this near to a piece's cut are decided with the next piece, which sees what follows
 # Stands for the Chinese text after a run, so that sentencex decides about its last mark: "Mr." awaits a name.
@@ -33,7 +35,7 @@ def latin_ends(paragraph: str) -> list[int]:
         run = match.group()
         if _MARK.search(run) is None or _WORD.search(run) is None:
             continue
-        shadow = _BREAK.sub(" ", run)
+        shadow = _SURROGATE.sub("\ufffd", _BREAK.sub(" ", run))
         ends.extend(start + inner for inner in _inner_ends(shadow) if not _is_marker(paragraph, start, inner))
         if end < len(paragraph) and _ends_before_wide(shadow):
             ends.append(end)

@@ -124,6 +124,11 @@ def test_empty_and_blank() -> None:
     assert split_sentences(" \n\u3000") == [Span(0, 3)]
 
 
+def test_half_of_a_surrogate_pair_is_a_character_like_others() -> None:
+    text = "It came. Then \ud800 went. 我看到了\udfff。It came again."
+    assert sentences(text) == ["It came. ", "Then \ud800 went. ", "我看到了\udfff。", "It came again."]
+
+
 @given(hard_text)
 def test_sentences_tile_the_text(text: str) -> None:
     spans = split_sentences(text)
