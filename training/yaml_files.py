@@ -24,7 +24,9 @@ def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path (recipes stand in training/recipes/)") from None
+        raise UserError(
+            f"{path}: no such file; check the path (recipes stand in training/recipes/)"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
