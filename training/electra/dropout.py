@@ -23,27 +23,32 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
         return values
     if values.device.type != "cpu":
         return F.dropout(values, probability, True)
-    bytes_drawn, threshold = random_bytes(values.detach(), probability)
-    scale = 256.0 / (256.0 - threshold)
-    return values * torch.where(bytes_drawn >= threshold, scale, 0.0).to(values.dtype)
+    return values * random_factors(values.detach(), probability)
 
 
 # The tag keeps the compiler from drawing anew in the backward pass. Two calls on one and the same tensor it
 # would merge; a network has none.
-@torch.library.custom_op("electra::random_bytes", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
-def random_bytes(like: Tensor, probability: float) -> tuple[Tensor, Tensor]:
-    """``uint8`` bytes of the shape of ``like``, and the float32 0-dim threshold below which one drops.
+@torch.library.custom_op(
+    "electra::random_factors", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+)
+def random_factors(like: Tensor, probability: float) -> Tensor:
+    """0 where a value drops and elsewhere the scale, of the shape and type of ``like``.
 
+    Not bytes or booleans: compiled loops read those by a detour that takes ten times as long as the product.
     Seeded from torch's own generator, whose state every checkpoint holds.
     """
     seed = int(torch.randint(2**63 - 1, ()))
-    source = np.random.SFC64(seed)
-    words = source.random_raw(-(-like.numel() // 8) + 1)
-    fraction = float(words[-1]) / 2.0**64
-    drawn = torch.from_numpy(words.view(np.uint8)[: like.numel()]).view(like.shape)
-    return drawn, torch.tensor(float(int(probability * 256 + fraction)))
+    words = np.random.SFC64(seed).random_raw(-(-like.numel() // 8) + 1)
+    threshold = int(probability * 256 + float(words[-1]) / 2.0**64)
+    stays = np.greater_equal(words.view(np.uint8)[: like.numel()], threshold).view(np.int8)
+    scale = torch.tensor(256.0 / (256.0 - threshold), dtype=like.dtype)
+    if like.dtype == torch.bfloat16:
+        # The bits of the scale where a value stays: one pass of integers over memory.
+        bits = np.multiply(stays, scale.view(torch.int16).numpy(), dtype=np.int16)
+        return torch.from_numpy(bits).view(torch.bfloat16).view(like.shape)
+    return torch.from_numpy(stays).to(like.dtype).mul_(scale).view(like.shape)
 
 
-@random_bytes.register_fake
-def _(like: Tensor, probability: float) -> tuple[Tensor, Tensor]:
-    return torch.empty(like.shape, dtype=torch.uint8), torch.empty(())
+@random_factors.register_fake
+def _(like: Tensor, probability: float) -> Tensor:
+    return torch.empty(like.shape, dtype=like.dtype)

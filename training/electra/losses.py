@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.electra.model import Electra, attention_mask
+from training.electra.attention import document_mask
+from training.electra.cross_entropy import cross_entropy
+from training.electra.model import Electra
 from training.electra.sampling import sample_tokens
 
 
@@ -96,11 +98,11 @@ def joint_forward(
     Sampling breaks the gradient: nothing flows from the discriminator's loss into the generator but through
     shared tables.
     """
-    mask = attention_mask(batch.segments) if batch.packed else None
+    mask = document_mask(batch.segments) if batch.packed else None
     hidden = model.generator(masked_input(batch, mask_id), batch.positions, mask)
     logits = model.generator_head(hidden.reshape(-1, hidden.shape[-1])[batch.masked])
     target = batch.ids.reshape(-1)[batch.masked]
-    generator = (F.cross_entropy(logits.float(), target, reduction="none") * batch.masked_weights).sum()
+    generator = (cross_entropy(logits, target) * batch.masked_weights).sum()
     with torch.no_grad():
         drawn_from = logits
         if noise_share > 0:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from training.electra.attention import attend
 from training.electra.config import ElectraConfig
 from training.electra.dropout import dropout
+from training.electra.gelu import gelu
 from training.electra.initialization import local_start_, sinusoidal_, truncated_normal_
 
 
@@ -91,16 +92,14 @@ class Layer(nn.Module):
         self.output_norm = nn.LayerNorm(size.hidden, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """``hidden [batch, tokens, hidden]``; ``mask [batch, 1, tokens, tokens]``, true where attention is
-        allowed.
-        """
+        """``hidden [batch, tokens, hidden]``; ``mask`` as :func:`attend` takes it."""
         batch, tokens, width = hidden.shape
         projected = self.query_key_value(hidden).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
         context = attend(query, key, value, mask, self.attention_dropout, self.training)
         context = self.attention_output(context.transpose(1, 2).reshape(batch, tokens, width))
         hidden = self.attention_norm(hidden + dropout(context, self.hidden_dropout, self.training))
-        inner = self.output(F.gelu(self.intermediate(hidden)))
+        inner = self.output(gelu(self.intermediate(hidden)))
         return self.output_norm(hidden + dropout(inner, self.hidden_dropout, self.training))
 
 
@@ -141,7 +140,7 @@ class GeneratorHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[positions, hidden]`` -> ``[positions, vocabulary]`` logits."""
-        return F.linear(self.LayerNorm(F.gelu(self.dense(hidden))), self.word_embeddings.weight, self.bias)
+        return F.linear(self.LayerNorm(gelu(self.dense(hidden))), self.word_embeddings.weight, self.bias)
 
 
 class DiscriminatorHead(nn.Module):
@@ -156,7 +155,7 @@ class DiscriminatorHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[batch, tokens, hidden]`` -> ``[batch, tokens]`` logits of "was replaced"."""
-        inner = F.gelu(self.dense(hidden))
+        inner = gelu(self.dense(hidden))
         # In bfloat16 most tokens of an early run would get one and the same logit.
         with torch.autocast(hidden.device.type, enabled=False):
             return self.dense_prediction(inner.to(self.dense_prediction.weight.dtype)).squeeze(-1)
@@ -201,13 +200,6 @@ class Electra(nn.Module):
                 sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range, local)
         if local:
             local_start_(self)
-
-
-def attention_mask(segments: Tensor) -> Tensor:
-    """``[batch, tokens]`` segments -> boolean ``[batch, 1, tokens, tokens]``: attention stays inside a
-    document.
-    """
-    return segments[:, None, :, None] == segments[:, None, None, :]
 
 
 def parameter_count(module: nn.Module) -> int:

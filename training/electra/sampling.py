@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from training.electra.cross_entropy import pieces
+
 
 def sample_tokens(
     logits: Tensor, uniforms: Tensor, temperature: float = 1.0, forbid: Tensor | None = None
@@ -21,10 +23,14 @@ def sample_tokens(
     Returns:
         int64 ``[positions]``.
     """
-    scores = logits.detach().float() / temperature
-    if forbid is not None:
-        scores = scores.scatter(1, forbid[:, None], float("-inf"))
-    cumulative = scores.softmax(-1).cumsum_(-1)
-    threshold = uniforms.to(cumulative.dtype)[:, None] * cumulative[:, -1:]
-    drawn = torch.searchsorted(cumulative, threshold, right=True).squeeze(1)
-    return drawn.clamp_(max=logits.shape[-1] - 1)
+    drawn = []
+    for piece in pieces(logits):
+        scores = logits[piece].detach().float()
+        if temperature != 1.0:
+            scores = scores / temperature
+        if forbid is not None:
+            scores = scores.scatter(1, forbid[piece, None], float("-inf"))
+        cumulative = scores.softmax(-1).cumsum_(-1)
+        threshold = uniforms[piece, None].to(cumulative.dtype) * cumulative[:, -1:]
+        drawn.append(torch.searchsorted(cumulative, threshold, right=True).squeeze(1))
+    return torch.cat(drawn).clamp_(max=logits.shape[-1] - 1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from training.allocator import keep_freed_memory
 from training.errors import UserError
 from training.files import atomic_directory
 from training.finetune.baseline_scores import baseline_scores
@@ -51,6 +52,7 @@ def finetune(
     start = time.perf_counter()
     threads = config.threads or granted_threads()
     torch.set_num_threads(threads)
+    keep_freed_memory()
     data = read_data(config)
     for line in data.warnings:
         print(f"warning: {line}", file=sys.stderr)

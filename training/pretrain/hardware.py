@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from training.allocator import keep_freed_memory
 from training.errors import UserError
 from training.pretrain.config import Numbers
 
@@ -33,7 +34,9 @@ def join() -> Place:
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if cuda:
+    if not cuda:
+        keep_freed_memory()
+    else:
         torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
     if world > 1 and not distributed.is_initialized():
