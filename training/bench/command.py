@@ -61,6 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     pretrain.add_argument("--tokenizer", type=Path, help="tokenizer of the shards")
     pretrain.add_argument("--compile", action="store_true", help="torch.compile the engine")
+    pretrain.add_argument(
+        "--no-cuda-graphs", action="store_true", help="launch every kernel of an update by itself"
+    )
     pretrain.add_argument("--json", type=Path, help="write the figures there too")
     pretrain.add_argument("--dry-run", action="store_true", help="two steps of a very small model")
 
@@ -101,6 +104,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         turns=arguments.turns,
         compile=arguments.compile,
         model={},
+        cuda_graphs=not arguments.no_cuda_graphs,
     )
     if arguments.dry_run:
         settings = PretrainBench(

@@ -10,13 +10,18 @@ TOLERANCE = 0.15  # a rate that moved by more than this share spoils the measure
 
 
 def matmul_rate(
-    dtype: torch.dtype, device: torch.device, size: int | None = None, seconds: float = 0.3
+    dtype: torch.dtype, device: torch.device, sizes: tuple[int, ...] | None = None, seconds: float = 0.3
 ) -> float:
     """Operations per second of square matrix products, the best of what fits into ``seconds``.
 
-    ``size`` None: as large as keeps the device busy.
+    ``sizes`` None: as large as keeps a GPU busy; on a CPU also a size that stays in its caches, for where
+    neighbours use the memory, large products run at a third of what the cores can do.
     """
-    size = size or (8192 if device.type == "cuda" else 2048)
+    sizes = sizes or ((8192,) if device.type == "cuda" else (1024, 2048))
+    return max(_best(size, dtype, device, seconds / len(sizes)) for size in sizes)
+
+
+def _best(size: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
     left = torch.randn(size, size, device=device).to(dtype)
     right = torch.randn(size, size, device=device).to(dtype)
     best, until = 0.0, time.perf_counter() + seconds

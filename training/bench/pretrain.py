@@ -11,6 +11,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class PretrainBench:
     turns: int
     compile: bool
     model: dict[str, Any]
+    cuda_graphs: bool = True
 
 
 Tokens = float | torch.Tensor
@@ -80,8 +82,17 @@ def _measure(
     if shards is None or tokenizer is None:
         tokenizer, shards = write_synthetic_shards(scratch, bench.vocab_size)
     run = _engine(bench, shards, tokenizer, scratch, place)
+    with closing(Prefetcher(lambda number: make_batch(run, number))) as prefetcher:
+        return _compare(bench, run, prefetcher)
+
+
+def _compare(bench: PretrainBench, run: Run, prefetcher: Prefetcher) -> dict[str, Any]:
+    place = run.place
     dtype = torch.bfloat16 if native_bfloat16(place.device) else torch.float32
-    loops = {"reference": _alone(_reference_step(run, bench), place), "engine": _together(_engine_step(run))}
+    loops = {
+        "reference": _alone(_reference_step(run, bench), place),
+        "engine": _together(_engine_step(run, prefetcher)),
+    }
     rate_of_machine = _alone(lambda _: matmul_rate(dtype, place.device), place)
     speeds: dict[str, list[float]] = {name: [] for name in loops}
     rates: list[float] = []
@@ -193,15 +204,15 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path, 
         phases=(PhaseConfig(steps=10**6, length=bench.length, rows=bench.rows),),
         warmup_steps=100,
         compile=bench.compile,
+        cuda_graphs=bench.cuda_graphs,
     )
     run = set_up(config, shards, tokenizer, scratch / "engine", place)
     run.model.train()
     return run
 
 
-def _engine_step(run: Run) -> Step:
+def _engine_step(run: Run, prefetcher: Prefetcher) -> Step:
     context = autocast(run.config.numbers, run.place.device)
-    prefetcher = Prefetcher(lambda number: make_batch(run, number))
     update = updater(run, context)
 
     def step(number: int) -> Tokens:

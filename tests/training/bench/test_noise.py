@@ -14,4 +14,4 @@ def test_what_counts_as_moved(before: float, after: float, noisy: bool) -> None:
 
 
 def test_the_rate_is_of_products() -> None:
-    assert matmul_rate(torch.float32, torch.device("cpu"), size=32, seconds=0.01) > 1e5
+    assert matmul_rate(torch.float32, torch.device("cpu"), sizes=(16, 32), seconds=0.01) > 1e5
