@@ -8,9 +8,11 @@ import pytest
 SCRIPT = """
 import resource, sys
 import torch
-from training.allocator import keep_freed_memory
-if sys.argv[1] == "keep" and not keep_freed_memory():
+from training.allocator import keep_freed_memory, return_freed_memory
+if sys.argv[1] != "plain" and not keep_freed_memory():
     sys.exit(77)
+if sys.argv[1] == "return":
+    return_freed_memory()
 def take():
     # Larger than what the C library learns to keep by itself (32 MiB).
     return torch.ones(64 * 2**20 // 4)
@@ -35,3 +37,4 @@ def _faults(mode: str) -> int:
 def test_pages_are_taken_once() -> None:
     assert _faults("keep") < 100
     assert _faults("plain") > 100
+    assert _faults("return") > 100

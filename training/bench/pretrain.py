@@ -22,6 +22,7 @@ from torch import distributed
 from tqdm import tqdm
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
+from training.allocator import keep_freed_memory, return_freed_memory
 from training.bench.noise import matmul_rate, moved
 from training.corpus.shards import TokenShards
 from training.electra.flops import matmul_flops_per_token
@@ -107,10 +108,11 @@ def _compare(bench: PretrainBench, run: Run, prefetcher: Prefetcher) -> dict[str
     for _ in range(bench.turns):
         for name, step in loops.items():
             for attempt in range(_ATTEMPTS):
+                step(numbers[name])  # the other loop has had the memory
                 before = rate_of_machine(0)
-                speed = _speed(step, numbers[name], bench.steps, place.device)
+                speed = _speed(step, numbers[name] + 1, bench.steps, place.device)
                 after = rate_of_machine(0)
-                numbers[name] += bench.steps
+                numbers[name] += bench.steps + 1
                 spoilt = bool(largest(place, int(moved(before, after)))[0])
                 noisy += spoilt
                 if not spoilt or attempt == _ATTEMPTS - 1:
@@ -176,7 +178,9 @@ def _alone(work: Step, place: Place) -> Step:
         if place.first:
             threads = torch.get_num_threads()
             torch.set_num_threads(len(os.sched_getaffinity(0)))
+            return_freed_memory()  # what the engine asks for is no part of the reference
             done = work(number)
+            keep_freed_memory()
             torch.set_num_threads(threads)
         if place.world > 1:
             distributed.barrier()
