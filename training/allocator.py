@@ -13,7 +13,7 @@ import ctypes
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _NEVER = 2**31 - 1
 _OURS = {_MMAP_THRESHOLD: _NEVER, _TRIM_THRESHOLD: _NEVER, _TOP_PAD: 64 * 2**20}
-# Where the thresholds of glibc end up by themselves once large blocks were freed (DEFAULT_MMAP_THRESHOLD_MAX).
+# Where the thresholds of glibc end up by themselves when large blocks are freed (malloc.c).
 _ITS_OWN = {_MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20, _TOP_PAD: 128 * 2**10}
 
 
