@@ -14,8 +14,8 @@ def matmul_rate(
 ) -> float:
     """Operations per second of square matrix products, the best of what fits into ``seconds``.
 
-    ``sizes`` None: as large as keeps a GPU busy; on a CPU also a size that stays in its caches, for where
-    neighbours use the memory, large products run at a third of what the cores can do.
+    ``sizes`` None: as large as keeps a GPU busy; on a CPU also a size that stays in its caches, for
+    the larger one is slowed by neighbours that use the memory.
     """
     sizes = sizes or ((8192,) if device.type == "cuda" else (1024, 2048))
     return max(_best(size, dtype, device, seconds / len(sizes)) for size in sizes)

@@ -50,9 +50,7 @@ class _InPieces(torch.autograd.Function):
         logits, target, normaliser = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         for piece in pieces(logits):
-            scores = logits[piece].float()
-            if scores.data_ptr() == logits[piece].data_ptr():
-                scores = scores.clone()
+            scores = logits[piece].to(torch.float32, copy=True)
             scores.sub_(normaliser[piece, None]).exp_()
             scores.scatter_add_(1, target[piece, None], torch.full((len(scores), 1), -1.0))
             gradient[piece] = scores.mul_(upstream[0][piece, None])

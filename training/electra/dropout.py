@@ -17,7 +17,7 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
     2014).
 
     On a CPU the rate of one call is one of the two multiples of 1/256 around ``probability``, drawn so that
-    it is ``probability`` on average; the scale is that of the rate drawn.
+    it is ``probability`` on average; the scale is that of the rate drawn, rounded to the type of ``values``.
     """
     if not training or probability == 0.0:
         return values

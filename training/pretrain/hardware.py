@@ -34,11 +34,11 @@ def join() -> Place:
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if not cuda:
-        keep_freed_memory()
-    else:
+    if cuda:
         torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
+    else:
+        keep_freed_memory()
     if world > 1 and not distributed.is_initialized():
         # gloo beside nccl: processes agree on a stop without waiting for their devices.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")

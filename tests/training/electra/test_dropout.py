@@ -21,6 +21,23 @@ def test_share_and_mean_over_many_calls(probability: float) -> None:
     assert mean == pytest.approx(1, abs=tolerance)
 
 
+def test_bfloat16_drops_as_many_and_its_gradient_is_the_factor() -> None:
+    torch.manual_seed(0)
+    values = torch.full((1000, 1001), 2.0, dtype=torch.bfloat16, requires_grad=True)
+    dropped = dropout(values, 0.1, True)
+    assert dropped.dtype == torch.bfloat16
+    assert dropped.shape == values.shape
+    kept = dropped != 0
+    # One call has one of the two multiples of 1/256 around the probability.
+    assert float(kept.float().mean()) == pytest.approx(0.9, abs=1 / 256 + 0.002)
+    assert len(dropped[kept].unique()) == 1
+    # The scale has eight bits.
+    assert float(dropped.detach().float().mean()) == pytest.approx(2.0, abs=2 * 2**-8 + 0.005)
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad * 2, dropped.detach())
+
+
 def test_calls_differ_and_the_seed_brings_them_back() -> None:
     values = torch.ones(64, 64)
     torch.manual_seed(3)
