@@ -167,6 +167,8 @@ class Manifest(_Strict):
     card: FileEntry | None = None
     calibration: Calibration | None = None
     pooling: Pooling | None = None
+    # N-grams of tokens whose votes are in a classifier's logits beside the network's.
+    ngram_terms: Annotated[int, Field(ge=1)] | None = None
     experimental: bool = False
     metrics: list[Metric] = []
     provenance: Provenance

@@ -13,6 +13,7 @@ MODULES = sorted(
 )
 
 _TEST_OF = {
+    "training/finetune/ngrams.py": "tests/training/finetune/test_finetune.py",
     "app/api/middleware/headers.py": "tests/app/api/middleware/test_observe.py",
     "app/api/models.py": "tests/app/test_live.py",
     "app/api/protocol.py": "tests/e2e/test_bad_clients.py",

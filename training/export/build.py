@@ -176,7 +176,7 @@ def _draft(
     require_same_ids(checkpoint.path, checkpoint.vocab_size, encoder, documents)
     graphs: dict[b.GraphName, b.Graph] = {}
     if checkpoint.kind == "classifier":
-        write_graph(ClassifierGraph(checkpoint.model), root / "model.onnx", ["logits"])
+        write_graph(ClassifierGraph(checkpoint.model, checkpoint.ngrams), root / "model.onnx", ["logits"])
         graphs["model"] = _graph(root, "model.onnx", [*INPUTS], ["logits"])
     else:
         try:
@@ -206,7 +206,12 @@ def _manifest(
 ) -> b.Manifest:
     own: dict[str, Any]
     if checkpoint.kind == "classifier":
-        own = {"task": "classify", "problem_type": checkpoint.problem_type, "labels": checkpoint.labels}
+        own = {
+            "task": "classify",
+            "problem_type": checkpoint.problem_type,
+            "labels": checkpoint.labels,
+            "ngram_terms": checkpoint.ngrams and checkpoint.ngrams.terms,
+        }
     else:
         own = {
             "task": "encode",

@@ -78,6 +78,11 @@ def _usage(manifest: Manifest) -> str:
         f"Put this directory at `models/{manifest.name}/{manifest.version}` and start the service:",
     ]
     lines.append(f"```sh\n{command}\n```")
+    if manifest.ngram_terms:
+        lines.append(
+            f"Beside the network, {manifest.ngram_terms:,} n-grams of tokens vote (TF-IDF + logistic "
+            "regression, inside the same graph)."
+        )
     if manifest.labels:
         shown = ", ".join(f"`{label}`" for label in manifest.labels)
         several = manifest.problem_type == "multi_label"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from training.errors import UserError
+from training.ngrams.model import NgramClassifier, load_ngrams
 from training.tokenizer import load_tokenizer
 
 Kind = Literal["classifier", "discriminator", "generator"]
@@ -39,6 +40,8 @@ class Checkpoint:
     path: Path
     kind: Kind
     model: Any
+    # What votes beside a classifier's network, or None.
+    ngrams: NgramClassifier | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -107,6 +110,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     checkpoint = Checkpoint(path, kind, model.eval())
     _check_labels(checkpoint, architecture)
+    if kind == "classifier":
+        return replace(checkpoint, ngrams=load_ngrams(path, len(checkpoint.labels)))
     return checkpoint
 
 

@@ -15,6 +15,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from training.ngrams.model import NgramClassifier
+
 OPSET = 17
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 ENCODER_OUTPUTS = ("logits", "hidden")
@@ -72,16 +74,17 @@ class GeneratorGraph(nn.Module):
 
 
 class ClassifierGraph(nn.Module):
-    """Label logits ``[batch, labels]``."""
+    """Label logits ``[batch, labels]``, those of n-grams in them where there are any."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, ngrams: NgramClassifier | None = None) -> None:
         super().__init__()
         self.model = model
+        self.ngrams = ngrams
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        return self.model.classifier(
-            encode(self.model.electra, input_ids, attention_mask, token_type_ids)[-1]
-        )
+        states = encode(self.model.electra, input_ids, attention_mask, token_type_ids)
+        logits = self.model.classifier(states[-1])
+        return logits if self.ngrams is None else self.ngrams.join(logits, input_ids)
 
 
 def encode(

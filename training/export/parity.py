@@ -93,7 +93,10 @@ def _outputs(
 ) -> list[dict[str, torch.Tensor]]:
     model = checkpoint.model
     if checkpoint.kind == "classifier":
-        return [{"logits": logits} for logits in model(**tensors).logits]
+        logits = model(**tensors).logits
+        if checkpoint.ngrams is not None:
+            logits = checkpoint.ngrams.join(logits, tensors["input_ids"])
+        return [{"logits": row} for row in logits]
     if checkpoint.kind == "generator":
         # The head at the chosen positions only: at every token of 500 texts it would take most of the time.
         hidden = model.electra(**tensors).last_hidden_state

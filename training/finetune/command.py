@@ -31,6 +31,7 @@ sentiment.yaml holds the keys of the `finetune` section of a recipe, such as:
   label_names: {"0": negative, "1": positive}
   seeds: [0, 1, 2, 3, 4]
   distill_seeds: true
+  ngrams: 3
 
 detector.yaml teaches the replaced-token head the errors that people make, on clean text:
   checkpoint: runs/mine/pretrained/discriminator
@@ -123,6 +124,10 @@ def summary(report: dict[str, Any]) -> str:
         for name in ("vote", "distilled"):
             if name in report:
                 line += f", {name} {_percent(report[name][split][metric])}"
+        if "ngrams" in report:
+            figures = report["ngrams"][split]
+            for kind, name in (("ngrams", "n-grams"), ("together", "together")):
+                line += f", {name} {_percent(figures[kind][metric])}"
         for name, figures in report.get("baselines", {}).items():
             line += f", {name} {_percent(figures[split][metric])}"
         lines.append(line)

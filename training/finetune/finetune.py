@@ -27,6 +27,7 @@ from training.finetune.hardware import description, granted_threads, use_bf16
 from training.finetune.linear import TFIDF, linear_teacher
 from training.finetune.metrics import averaged, majority_scores, primary_metric, score
 from training.finetune.model import read_config
+from training.finetune.ngrams import add_ngrams
 from training.finetune.seed_run import RESULT_NAME, RunParts, SeedResult, run_seed, seed_logits
 from training.finetune.teacher import teacher_logits
 from training.finetune.trainer import Split
@@ -80,10 +81,14 @@ def finetune(
         chosen = work / "distilled"
         chosen_result = _distil(config, data, parts, places, chosen)
         report["distilled"] = dataclasses.asdict(chosen_result)
+    ngrams, together = None, {}
+    if config.ngrams:
+        ngrams, together = add_ngrams(data, parts, chosen)
+        report["ngrams"] = together
     report |= {
         "chosen": "distilled" if config.distill_seeds else f"seed {chosen_result.seed}",
-        "dev": chosen_result.dev,
-        "test": chosen_result.test,
+        "dev": together["dev"]["together"] if together else chosen_result.dev,
+        "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
         "rows": quality,
         "hardware": description(threads),
         "precision": "bf16" if parts.bf16 else "fp32",
@@ -97,6 +102,8 @@ def finetune(
         for file in (chosen / "model").iterdir():
             if file.name != RESULT_NAME:
                 shutil.copy2(file, directory / file.name)
+        if ngrams is not None:
+            ngrams.save(directory)
         text = json.dumps(report, ensure_ascii=False, indent=2)
         (directory / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
     for old in output_dir.parent.glob(f"{output_dir.name}.work-*"):

@@ -14,6 +14,7 @@ from training.finetune.features import Feature, FeatureBuilder, check_vocabulary
 from training.finetune.hardware import default_device
 from training.finetune.model import load_model, read_config
 from training.finetune.predict import predict_logits
+from training.ngrams.model import load_ngrams
 from training.tables import TOKEN_TASKS, Example
 from training.tokenizer import load_tokenizer
 
@@ -57,6 +58,14 @@ def teacher_logits(
     model = load_model(directory, config.task, theirs).to(default_device())
     model.eval()
     logits = predict_logits(model, rows, tokenizer.token_to_id("[PAD]"), bf16=bf16)
+    ngrams = load_ngrams(directory, len(theirs)) if config.task not in TOKEN_TASKS else None
+    if ngrams is not None:
+        with torch.inference_mode():
+            ids = [torch.from_numpy(row.input_ids)[None] for row in rows]
+            logits = [
+                ngrams.join(torch.from_numpy(of)[None], row)[0].numpy()
+                for of, row in zip(logits, ids, strict=True)
+            ]
     del model
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -13,6 +13,8 @@ from transformers import ElectraConfig, ElectraForTokenClassification
 
 from training.export.checkpoint import Checkpoint, load_checkpoint
 from training.export.graphs import ENCODER_OUTPUTS, ClassifierGraph, EncoderGraph, GeneratorGraph, write_graph
+from training.export.quantize import quantize_graph
+from training.ngrams.fit import fit_ngrams
 
 SHAPES = [(1, 1), (1, 64), (5, 17)]
 
@@ -80,6 +82,35 @@ def test_classifier(material: Path, tmp_path: Path) -> None:
         with torch.no_grad():
             truth = checkpoint.model(**tensors(feeds)).logits.numpy()
         np.testing.assert_allclose(logits, truth, atol=1e-5)
+
+
+def test_a_classifier_with_ngrams(material: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(material / "classifier")
+    labels, vocabulary = len(checkpoint.labels), checkpoint.vocab_size
+    generator = np.random.default_rng(0)
+    rows = [generator.integers(5, vocabulary, size=12) for _ in range(120)]
+    targets = np.array([int(row[0]) % labels for row in rows])
+    ngrams = fit_ngrams(rows, targets, vocabulary=vocabulary, special=range(5), longest=3, terms=500)
+    ngrams.shares.copy_(torch.tensor([0.5, 2.0]))
+    write_graph(ClassifierGraph(checkpoint.model, ngrams), tmp_path / "model.onnx", ["logits"])
+    quantize_graph(tmp_path / "model.onnx", tmp_path / "model.int8.onnx")
+    for count, width in [*SHAPES, (3, 2)]:
+        feeds = batch(count, width, vocabulary)
+        feeds["input_ids"][:, :6] = rows[0][:6][:width]  # n-grams that are known
+        feeds["input_ids"] *= feeds["attention_mask"]  # [PAD] is 0
+        (logits,) = run(tmp_path / "model.onnx", feeds)
+        (rounded,) = run(tmp_path / "model.int8.onnx", feeds)
+        given = tensors(feeds)
+        with torch.no_grad():
+            network, votes = checkpoint.model(**given).logits.numpy(), ngrams(given["input_ids"]).numpy()
+        np.testing.assert_allclose(logits, 0.5 * network + 2 * votes, atol=1e-4)
+        # Votes are rounded once, when they are fitted: int8 graphs lose nothing more of them.
+        np.testing.assert_allclose(rounded, 0.5 * network + 2 * votes, atol=0.2 * np.abs(network).max())
+        alone = [
+            run(tmp_path / "model.onnx", {name: row[at : at + 1] for name, row in feeds.items()})
+            for at in range(count)
+        ]
+        np.testing.assert_allclose(logits, np.concatenate([row for (row,) in alone]), atol=1e-4)
 
 
 def test_a_token_classifier_detects_by_the_difference_of_its_logits(tmp_path: Path) -> None:

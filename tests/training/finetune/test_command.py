@@ -88,9 +88,10 @@ def test_summary_shows_spread_and_baselines() -> None:
         "test_mean": {"accuracy": 0.8},
         "test_std": {"accuracy": 0.01},
         "vote": {"test": {"accuracy": 0.82}},
+        "ngrams": {"test": {"ngrams": {"accuracy": 0.83}, "together": {"accuracy": 0.86}}},
         "baselines": {"majority": {"test": {"accuracy": 0.5}}},
     }
     assert command.summary(report).splitlines() == [
-        "test accuracy 80.00 ± 1.00 over 2 seeds, vote 82.00, majority 50.00",
+        "test accuracy 80.00 ± 1.00 over 2 seeds, vote 82.00, n-grams 83.00, together 86.00, majority 50.00",
         "1 of 2 runs failed (no better than the majority class); 3.0 s, 100 tokens/s, fp32",
     ]

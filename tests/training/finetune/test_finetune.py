@@ -25,6 +25,7 @@ from training.finetune.dry_run import reviews
 from training.finetune.finetune import finetune
 from training.finetune.model import save_checkpoint
 from training.finetune.trainer import ElectraTrainer
+from training.ngrams.model import load_ngrams
 from training.tokenizer import load_tokenizer
 
 FAST = {
@@ -174,6 +175,43 @@ def test_a_linear_teacher_labels_text_too(config: FinetuneConfig, tmp_path: Path
     report = finetune(taught, tmp_path / "out", progress=False)
     assert report["dev"]["accuracy"] >= 0.8
     assert report["seeds"][0]["steps"] == 16 * 5  # 36 rows
+
+
+def test_ngrams_vote_beside_the_network(config: FinetuneConfig, tmp_path: Path) -> None:
+    test = _table(tmp_path / "test.tsv", reviews(40, seed=5))
+    told = replace(config, test=(test,), ngrams=2, epochs=1.0, learning_rate=1e-5)
+    report = finetune(told, tmp_path / "out", progress=False)
+    of = report["ngrams"]
+    assert of["test"]["ngrams"]["accuracy"] > of["test"]["network"]["accuracy"]
+    assert report["test"] == of["test"]["together"]
+    assert report["dev"] == of["dev"]["together"]
+    assert report["seeds"][0]["test"] == pytest.approx(of["test"]["network"])
+    assert of["shares"]["ngrams"] > 0
+    ngrams = load_ngrams(tmp_path / "out", 2)
+    assert ngrams is not None
+    assert ngrams.terms == of["terms"]
+    assert ngrams.shares.tolist() == pytest.approx([of["shares"]["network"], of["shares"]["ngrams"]])
+    # Without `ngrams` there is no such file, and a student hears both.
+    alone = finetune(replace(told, ngrams=0), tmp_path / "alone", progress=False)
+    assert "ngrams" not in alone
+    assert load_ngrams(tmp_path / "alone", 2) is None
+    taught = replace(
+        told, ngrams=0, teacher=str(tmp_path / "out"), distill_weight=1.0, epochs=24.0, learning_rate=1e-2
+    )
+    student = finetune(taught, tmp_path / "student", progress=False)
+    assert student["dev"]["accuracy"] > alone["dev"]["accuracy"]
+
+
+def test_ngrams_of_several_labels(config: FinetuneConfig, tmp_path: Path) -> None:
+    rows = [
+        {"text": text, "labels": [label] + (["price"] if "价格" in text or "price" in text else [])}
+        for label, text in reviews(40, seed=3)
+    ]
+    train = _jsonl(tmp_path / "train.jsonl", rows)
+    told = replace(config, train=(train,), dev=(train,), task="multi_label", epochs=2.0, ngrams=2)
+    report = finetune(told, tmp_path / "out", progress=False)
+    figures = report["ngrams"]["dev"]
+    assert figures["together"][report["metric"]] >= figures["network"][report["metric"]]
 
 
 def test_seeds_and_unlabelled_text_become_one_model(config: FinetuneConfig, tmp_path: Path) -> None:

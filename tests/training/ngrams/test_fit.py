@@ -1,0 +1,67 @@
+"""The fit against scikit-learn's own TF-IDF and logistic regression, and the factors on dev."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from training.ngrams.fit import fit_ngrams, weigh
+
+LETTERS = "abcdefgh"
+
+
+def rows_of(texts: list[str]) -> list[np.ndarray]:
+    return [np.array([1, *(LETTERS.index(letter) + 3 for letter in text), 2]) for text in texts]
+
+
+def different_letters(count: int, seed: int) -> list[str]:
+    """Texts without a repeated letter: their counts are 1, where our norm is scikit-learn's."""
+    generator = np.random.default_rng(seed)
+    return ["".join(generator.permutation(list(LETTERS))[:5]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_as_scikit_learn_up_to_eight_bits(labels: int) -> None:
+    texts, asked = different_letters(400, 0), different_letters(50, 1)
+    targets = np.array([(ord(text[0]) + 2 * ord(text[1])) % labels for text in texts])
+    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 2), min_df=2)
+    truth = LogisticRegression(C=10.0, max_iter=1000).fit(vectorizer.fit_transform(texts), targets)
+    model = fit_ngrams(rows_of(texts), targets, vocabulary=12, special=(0, 1, 2), longest=2, terms=1000)
+    assert model.terms == len(vectorizer.vocabulary_)
+    ours = torch.softmax(model(torch.tensor(np.stack(rows_of(asked)))), dim=1).numpy()
+    np.testing.assert_allclose(ours, truth.predict_proba(vectorizer.transform(asked)), atol=0.03)
+
+
+def test_several_labels_a_row_and_one_that_all_have() -> None:
+    texts = different_letters(300, 2)
+    targets = np.array([["a" in text, "b" in text, True, False] for text in texts])
+    model = fit_ngrams(rows_of(texts), targets, vocabulary=12, special=(0, 1, 2), longest=1, terms=100)
+    decided = model(torch.tensor(np.stack(rows_of(texts)))).numpy() > 0
+    assert (decided == targets).mean() > 0.99
+
+
+def test_only_the_most_frequent_are_kept() -> None:
+    texts = ["ab"] * 60 + ["cd"] * 50
+    targets = np.array([0] * 60 + [1] * 50)
+    model = fit_ngrams(rows_of(texts), targets, vocabulary=12, special=(0, 1, 2), longest=2, terms=3)
+    assert model.terms == 3
+    assert model.squares[[3, 4]].bool().all()  # a, b: 60 times
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_factors(several: bool) -> None:
+    generator = np.random.default_rng(3)
+    true = generator.normal(size=(20_000, 3))
+    if several:
+        targets = generator.random(true.shape) < 1 / (1 + np.exp(-true))
+    else:
+        targets = (true + generator.gumbel(size=true.shape)).argmax(axis=1)
+    half = generator.normal(size=true.shape)
+    network, ngrams = 3 * (true - half), half / 2  # true = network / 3 + 2 * ngrams
+    assert weigh(network, ngrams, targets) == pytest.approx((1 / 3, 2), rel=0.1)
+    noise = generator.normal(size=true.shape)
+    _, share = weigh(true, noise, targets)
+    assert 0 <= share < 0.05

@@ -1,0 +1,152 @@
+"""Fit the linear model over n-grams on train, and what it weighs beside the network on dev.
+
+A network whose pretraining was short knows less of rare words than counting does, and counting nothing of
+whole sentences: together they are better than either (wide and deep learning: Cheng et al. 2016). They are
+fitted apart: a network that was trained on what the n-grams left unexplained learnt nothing
+(docs/training.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.optimize import minimize
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from training.ngrams.model import NgramClassifier
+from training.ngrams.trie import Trie, build_trie
+
+_PENALTY = 10.0  # C of scikit-learn, as for the baseline
+_CERTAIN = 10.0  # log-odds of what was always so
+_FEW_ROWS = 100  # below it, n-grams of one text only count too
+
+
+def fit_ngrams(
+    rows: Sequence[np.ndarray],
+    targets: np.ndarray,
+    *,
+    vocabulary: int,
+    special: Collection[int],
+    longest: int,
+    terms: int,
+) -> NgramClassifier:
+    """Fit on rows of token ids, int ``[tokens]`` each.
+
+    Args:
+        targets: int ``[rows]``, or bool ``[rows, labels]`` for several labels a row. Every label must occur.
+        special: ids that are in no n-gram.
+        longest: tokens of the longest n-gram.
+        terms: n-grams kept, the most frequent that two rows have.
+
+    Raises:
+        ValueError: no n-gram at all (scikit-learn's own).
+    """
+    counter = CountVectorizer(
+        analyzer=_analyzer(frozenset(special), longest),
+        min_df=2 if len(rows) >= _FEW_ROWS else 1,
+        max_features=terms,
+    )
+    counts = sparse.csr_matrix(counter.fit_transform(rows), dtype=np.float64)
+    texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
+    idf = np.log((1 + len(rows)) / (1 + texts_with)) + 1
+    norms = np.sqrt(np.maximum(counts @ idf**2, 1e-6))
+    features = sparse.diags(1 / norms) @ counts @ sparse.diags(idf)
+    coefficients, bias = _logistic(features, targets)
+    names = [tuple(map(int, name)) for name in counter.get_feature_names_out()]
+    trie = build_trie(names, vocabulary)
+    return _module(trie, names, coefficients * idf, idf**2, bias, longest)
+
+
+def weigh(network: np.ndarray, ngrams: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Factors, 0 or more, of two models' logits ``[rows, labels]`` whose sum has the least cross-entropy.
+
+    ``targets`` as for ``fit_ngrams``. This calibrates too: one factor alone is temperature scaling (Guo et
+    al. 2017).
+    """
+    loss = _several_loss if targets.ndim == 2 else _single_loss
+    found = minimize(
+        lambda shares: loss(shares[0] * network + shares[1] * ngrams, targets),
+        x0=(0.5, 0.5),
+        bounds=((0.0, 100.0), (0.0, 100.0)),
+        method="L-BFGS-B",
+    )
+    return float(found.x[0]), float(found.x[1])
+
+
+def _analyzer(special: frozenset[int], longest: int) -> Callable[[np.ndarray], list[tuple[int, ...]]]:
+    def analyze(row: np.ndarray) -> list[tuple[int, ...]]:
+        ids = row.tolist()
+        found = [
+            tuple(ids[at : at + size]) for size in range(1, longest + 1) for at in range(len(ids) - size + 1)
+        ]
+        return [ngram for ngram in found if special.isdisjoint(ngram)]
+
+    return analyze
+
+
+def _logistic(features: sparse.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients ``[labels, terms]`` and bias ``[labels]``."""
+    model = LogisticRegression(C=_PENALTY, max_iter=1000)
+    if targets.ndim == 2:
+        parts = [_one_label(model, features, column) for column in targets.T]
+        return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    model.fit(features, targets)
+    if len(model.classes_) == 2:  # scikit-learn keeps the second label's only
+        return np.vstack([-model.coef_, model.coef_]) / 2, np.concatenate(
+            [-model.intercept_, model.intercept_]
+        ) / 2
+    return model.coef_, model.intercept_
+
+
+def _one_label(
+    model: LogisticRegression, features: sparse.csr_matrix, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients ``[1, terms]`` and bias ``[1]``; of a label that all rows or none have, the bias alone."""
+    if target.all() or not target.any():
+        return np.zeros((1, features.shape[1])), np.array([_CERTAIN if target.all() else -_CERTAIN])
+    model.fit(features, target)
+    return model.coef_, model.intercept_
+
+
+def _module(
+    trie: Trie,
+    names: Sequence[tuple[int, ...]],
+    weights: np.ndarray,
+    squares: np.ndarray,
+    bias: np.ndarray,
+    longest: int,
+) -> NgramClassifier:
+    slots = np.array([trie.states[name] for name in names])
+    weight_scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / 127
+    square_scale = squares.max() / 255
+    whole = np.zeros((len(trie.base), len(bias)), np.int8)
+    whole[slots] = np.round(weights / weight_scale[:, None]).T
+    whole_squares = np.zeros(len(trie.base), np.uint8)
+    whole_squares[slots] = np.maximum(np.round(squares / square_scale), 1)
+    return NgramClassifier(
+        {
+            "base": torch.from_numpy(trie.base),
+            "check": torch.from_numpy(trie.check),
+            "weights": torch.from_numpy(whole),
+            "weight_scale": torch.from_numpy(weight_scale.astype(np.float32)),
+            "squares": torch.from_numpy(whole_squares),
+            "square_scale": torch.tensor(square_scale, dtype=torch.float32),
+            "bias": torch.from_numpy(bias.astype(np.float32)),
+            "shares": torch.tensor([1.0, 1.0]),
+            "longest": torch.tensor(longest),
+        }
+    )
+
+
+def _single_loss(logits: np.ndarray, targets: np.ndarray) -> float:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normaliser = np.log(np.exp(shifted).sum(axis=1))
+    return float((normaliser - shifted[np.arange(len(targets)), targets]).mean())
+
+
+def _several_loss(logits: np.ndarray, targets: np.ndarray) -> float:
+    return float((np.logaddexp(0, logits) - logits * targets).mean())
