@@ -222,7 +222,8 @@ def _bundle(
             [tuned / "finetune.json"],
             lambda: _summary(finetune(config, tuned, progress=progress)),
         )
-        origin = [*origin, stages.files_digest([str(tuned / "model.safetensors")])]
+        weights = [str(path) for path in sorted(tuned.glob("*.safetensors"))]
+        origin = [*origin, stages.files_digest(weights)]
         known |= {"checkpoint": str(tuned)}
         if config.task == "error_detection":
             known |= {"generator": str(pretrained / "generator")}
