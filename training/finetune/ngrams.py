@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.errors import UserError
 from training.finetune.data import RunData
 from training.finetune.features import Feature, FeatureBuilder, collate
 from training.finetune.metrics import score
@@ -27,6 +28,9 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
 
     They count whole texts, as the service reads them; the network was trained on the first ``max_tokens``.
 
+    Raises:
+        UserError: train has no n-gram that counts.
+
     Returns:
         The n-grams, and for the report: terms, shares, and per split the figures of the network, of n-grams
         alone and of both together.
@@ -35,14 +39,19 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
     model_config = read_config(Path(config.checkpoint))
     builder = FeatureBuilder(parts.tokenizer, config.task, parts.labels, model_config.max_position_embeddings)
     train = builder.build(data.train)
-    ngrams = fit_ngrams(
-        [row.input_ids for row in train],
-        np.stack([row.target for row in train]),
-        vocabulary=model_config.vocab_size,
-        special=[parts.tokenizer.token_to_id(f"[{name}]") for name in ("CLS", "SEP", "PAD")],
-        longest=config.ngrams,
-        terms=config.ngram_terms,
-    )
+    try:
+        ngrams = fit_ngrams(
+            [row.input_ids for row in train],
+            np.stack([row.target for row in train]),
+            vocabulary=model_config.vocab_size,
+            special=[parts.tokenizer.token_to_id(f"[{name}]") for name in ("CLS", "SEP", "PAD")],
+            longest=config.ngrams,
+            terms=config.ngram_terms,
+        )
+    except ValueError as error:
+        raise UserError(
+            f"ngrams: none can be fitted on train ({error}); give more rows, or set ngrams to 0"
+        ) from None
     answers = {
         name: (
             split.examples,

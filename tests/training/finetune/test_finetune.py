@@ -202,6 +202,18 @@ def test_ngrams_vote_beside_the_network(config: FinetuneConfig, tmp_path: Path) 
     assert student["dev"]["accuracy"] > alone["dev"]["accuracy"]
 
 
+def test_train_without_any_ngram_is_named(config: FinetuneConfig, tmp_path: Path) -> None:
+    # 120 rows of one token each, no token twice: none stands in two rows.
+    tokens = [token for token in load_tokenizer(Path(config.checkpoint)).get_vocab() if len(token) == 1]
+    rows = [(("positive", "negative")[at % 2], token) for at, token in enumerate(sorted(tokens)[:120])]
+    train = _table(tmp_path / "odd.tsv", rows)
+    told = replace(config, train=(train,), dev=(train,), epochs=0.1, ngrams=1)
+    assert len(rows) >= 100
+    with pytest.raises(UserError, match="ngrams: none can be fitted on train"):
+        finetune(told, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_ngrams_of_several_labels(config: FinetuneConfig, tmp_path: Path) -> None:
     rows = [
         {"text": text, "labels": [label] + (["price"] if "价格" in text or "price" in text else [])}
