@@ -10,13 +10,15 @@ next (a look-ahead of a few batches), those of similar length with which a padde
 that would be mostly padding beside its neighbours waits for better company, unless the batch is so small that
 its fixed cost weighs more.
 
-Age. What was passed over for longer than the age limit, and twice as long as was predicted when it came, is
-served in order of turn, whatever the padding costs.
+Age. Rows that were passed over for longer than the age limit, and twice as long as was predicted when they
+came, are served whatever the padding costs, and request by request in order of arrival: when the engine is so
+much slower than it was that not all can be in time, taking turns would make every one of them late.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -228,7 +230,8 @@ class BatchQueue:
     def _choose(self, lane: Lane, now: float) -> list[Entry]:
         oldest = lane.waiting[0]
         if oldest.due <= now:
-            chosen = _in_turn(lane, now)
+            chosen = _overdue_first(lane, now)
+            oldest = chosen[0]
         else:
             chosen = around(oldest, _lookahead(lane), lane.batch_tokens, lane.overhead_tokens)
         return _within_positions(chosen, oldest, lane.batch_positions)
@@ -276,11 +279,16 @@ def _lookahead(lane: Lane) -> list[Entry]:
     return lane.waiting
 
 
-def _in_turn(lane: Lane, now: float) -> list[Entry]:
-    """Overdue rows in order of turn, as many as fit; then others that need no wider batch."""
+def _overdue_first(lane: Lane, now: float) -> list[Entry]:
+    """Overdue rows in order of their requests' arrival, as many as fit; then others that need no wider
+    batch."""
     chosen: list[Entry] = []
     width = 0
-    for entry in lane.waiting:
+    # Sorting keeps the order of turns among a request's rows, and among those that are not overdue. Which
+    # of two requests of the same moment comes first is all the same, as long as one does.
+    for entry in sorted(
+        lane.waiting, key=lambda entry: (entry.arrival, id(entry.call)) if entry.due <= now else (math.inf, 0)
+    ):
         if entry.due > now and entry.tokens > width:
             continue
         wider = max(width, entry.tokens)

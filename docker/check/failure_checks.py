@@ -74,7 +74,8 @@ def kill(stack: Stack) -> str:
 def flood(stack: Stack) -> str:
     """Many more tokens than the queue takes: 429 with Retry-After, memory below its limit, no restart."""
     stack.up()
-    body = {"input": ["今天天气很好，我们去公园吧。" * 30] * 64}
+    # Together more than the queue takes, and one by one in time even on a processor ten times slower.
+    body = {"input": ["今天天气很好，我们去公园吧。" * 30] * 16}
 
     def client(_: int) -> collections.Counter[str]:
         seen: collections.Counter[str] = collections.Counter()

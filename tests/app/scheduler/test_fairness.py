@@ -140,3 +140,26 @@ def test_overload_keeps_its_goodput_and_tells_the_truth_about_the_wait() -> None
         return bench.lane.waiting_rows + 1
 
     simulate(story)
+
+
+def test_an_engine_much_slower_than_it_was_still_answers_some_in_time() -> None:
+    async def story() -> None:
+        bench = Bench(budget=2048, per_token=3e-4, overhead=OVERHEAD, queue_tokens=131_072)
+        # As measured before a neighbour took three quarters of the processor.
+        bench.lane.seconds_per_token /= 4
+        bench.lane._seconds /= 4
+        deadline = asyncio.get_running_loop().time() + 30.0
+
+        async def one() -> str:
+            try:
+                await bench.infer(*[300] * 16, deadline=deadline)
+            except (QueueFull, DeadlineExceeded) as error:
+                return type(error).__name__
+            return "answered"
+
+        outcomes = [await task for task in [asyncio.create_task(one()) for _ in range(48)]]
+        assert outcomes.count("answered") >= 15
+        # Those that were let in on the old speed could not all be in time.
+        assert outcomes.count("DeadlineExceeded") > 0
+
+    simulate(story)

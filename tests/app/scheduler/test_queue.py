@@ -89,13 +89,26 @@ def test_every_row_is_taken_once_in_batches_that_hold_the_earliest_turn(
     assert not waiting
 
 
-def test_overdue_rows_go_in_turn_whatever_the_padding() -> None:
+def test_overdue_rows_go_whatever_the_padding() -> None:
     queue, room = BatchQueue(), lane(budget=1000)
     overdue = [entry(room, tokens, turn, due=5.0) for turn, tokens in enumerate((300, 10, 250))]
     queue.add([*overdue, *(entry(room, 299, 3.0) for _ in range(5))])
     batch = queue.take(now=6.0)
     assert batch is not None
     assert set(overdue) <= set(batch.entries)
+
+
+def test_overdue_requests_are_finished_one_after_the_other() -> None:
+    queue, room = BatchQueue(), lane(budget=200)
+    calls = []
+    for arrival in (0.0, 0.1, 0.2):
+        load = Load(now=arrival, turn=arrival, limit=9999, pending_tokens=0, engaged_seconds=0.0)
+        calls.append(enqueue(room, [row(100)] * 4, RequestContext(deadline=10.0), load, 0.0, 0.1))
+        queue.add(calls[-1].entries)
+    order = []
+    while (batch := queue.take(now=9.0)) is not None:
+        order += [calls.index(one.call) for one in batch.entries]
+    assert order == sorted(order)
 
 
 def test_the_lane_of_the_earliest_turn_is_served_first() -> None:
