@@ -9,8 +9,9 @@ from app.runtime.opening import openvino_installed
 from app.runtime.openvino_session import computed_in
 from app.tasks.local import DirectEngine
 from app.tasks.model import ServedModel
-from training.evaluate.classification import LabelledSet, decisions
+from training.evaluate.classification import decisions
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import LabelledSet
 from training.evaluate.report import ReportTable, Section
 from training.export.quality import predictions
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
@@ -14,83 +14,13 @@ from app.tasks.model import ServedModel
 from training.baselines import Majority, TfidfLogistic
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import LabelledSet, pairs_of
 from training.evaluate.plots import confusion_plot, reliability_plot
 from training.evaluate.report import ReportTable, Section
 from training.evaluate.statistics import Interval, Reliability, bootstrap, mcnemar, reliability
 from training.export.quality import predictions
-from training.table_checks import check_overlap, join_tables
-from training.tables import Example, read_table
 
 TFIDF, MAJORITY = "TF-IDF + logistic regression", "majority class"
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledSet:
-    """Labelled rows that a classifier is judged on.
-
-    Attributes:
-        name, split: of the file, such as ``chnsenticorp`` and ``test``.
-        truth: bool ``[rows, labels]``; one per row for single labels.
-        train: rows for the baselines, empty where none are given.
-        warnings: what is wrong with the data, in lines.
-    """
-
-    name: str
-    split: str
-    examples: list[Example]
-    truth: np.ndarray
-    train: list[Example]
-    warnings: list[str]
-
-    @property
-    def texts(self) -> list[str]:
-        return [example.text for example in self.examples]
-
-    @property
-    def pairs(self) -> list[str] | None:
-        return _pairs(self.examples)
-
-
-def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
-    """The test table of ``config`` (and the train tables) in terms of the bundle's labels.
-
-    Raises:
-        UserError: no test table, one that cannot be read, or a label that the classifier does not know.
-    """
-    manifest = model.bundle.manifest
-    if config.test is None:
-        raise UserError(f"{manifest.name}: is a classifier; name a labelled table as test")
-    task = "multi_label" if manifest.problem_type == "multi_label" else "single_label"
-    path = Path(config.test)
-    test, *train = [
-        read_table(name, task, config.columns, drop_empty=True, split=split, label_names=config.label_names)
-        for name, split in ((path, "test"), *((Path(name), "train") for name in config.train))
-    ]
-    examples = test.examples[: config.rows or None]
-    train_rows = [example for table in train for example in table.examples]
-    known = set(manifest.labels)
-    for table, rows in ((test, examples), *((table, table.examples) for table in train)):
-        for example in rows:
-            unknown = [label for label in example.labels if label not in known]
-            if unknown:
-                raise UserError(
-                    f"{table.path}, {example.place}: label {unknown[0]!r} is none of {manifest.name}'s "
-                    f"({', '.join(manifest.labels[:8])}); name its new name in label_names"
-                )
-    warnings = [line for table in (test, *train) for line in table.warnings]
-    if train_rows:
-        warnings += check_overlap(join_tables(train), {"test": join_tables([test])[: config.rows or None]})[1]
-    truth = np.array([[label in example.labels for label in manifest.labels] for example in examples])
-    name, split = data_set_name(path)
-    return LabelledSet(name, split, examples, truth, train_rows, warnings)
-
-
-def data_set_name(path: Path) -> tuple[str, str]:
-    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all)."""
-    stem = path.name.split(".")[0]
-    if stem in ("train", "dev", "test", "train_nodup"):
-        return path.resolve().parent.name, stem
-    return stem, "all"
 
 
 def judge_classifier(
@@ -104,14 +34,17 @@ def judge_classifier(
     section = Section(f"Classification on {test.name} ({test.split}, {len(test.examples)} rows)")
     figures = {"bundle": _figures(test.truth, chosen, several, config)}
     curves = {"bundle": _reliability(probabilities, test.truth, several)}
+    right = {"bundle": (chosen == test.truth).all(axis=1)}
     for name, theirs in _baselines(test, labels, several).items():
         figures[name] = _figures(test.truth, decisions(theirs, several), several, config)
         if name == TFIDF:
             curves[name] = _reliability(theirs, test.truth, several)
-            right = [(of == test.truth).all(axis=1) for of in (decisions(theirs, several), chosen)]
-            paired = mcnemar(right[0], right[1], resamplings=config.resamplings, seed=config.seed)
-            section.figures["paired"] = {"p": paired.p, "test": paired.test, "verdict": paired.verdict}
+            right[name] = (decisions(theirs, several) == test.truth).all(axis=1)
+            section.figures["paired"] = _paired(right, slice(None), config)
     section.tables.append(_overview(figures, curves))
+    if len(test.tables) > 1:
+        section.figures["tables"] = _by_table(test, right, config)
+        section.tables.append(_table_of_tables(section.figures["tables"]))
     section.tables.append(_per_class(test.truth, chosen, labels))
     reliability_plot(plots / "reliability.png", curves)
     section.plots["reliability.png"] = "reliability diagram"
@@ -126,6 +59,18 @@ def judge_classifier(
     section.figures |= {name: {k: vars(v) for k, v in own.items()} for name, own in figures.items()}
     section.figures["ece"] = {name: curve.error for name, curve in curves.items()}
     section.metrics = _metrics(test, figures, curves["bundle"].error)
+    section.metrics += [
+        Metric(
+            data_set=own["data_set"],
+            split=own["split"],
+            n=own["rows"],
+            metric="accuracy",
+            value=own["bundle"],
+            baseline=TFIDF if TFIDF in own else None,
+            baseline_value=own.get(TFIDF),
+        )
+        for own in section.figures.get("tables", ())
+    ]
     section.text.append(
         "Intervals are 95 % bootstrap percentiles over rows. ECE: expected calibration error of the first "
         "label's probability, 15 bins." + (" Accuracy is of the exact label set." if several else "")
@@ -143,12 +88,6 @@ def decisions(probabilities: np.ndarray, several: bool) -> np.ndarray:
 def macro_f1(truth: np.ndarray, chosen: np.ndarray) -> float:
     """Mean F1 over labels, of bool ``[rows, labels]``; a label that never occurs counts as 0."""
     return float(f1_score(truth, chosen, average="macro", zero_division=0.0))
-
-
-def _pairs(examples: Sequence[Example]) -> list[str] | None:
-    if any(example.text_pair is None for example in examples):
-        return None
-    return [example.text_pair or "" for example in examples]
 
 
 def _figures(
@@ -183,7 +122,7 @@ def _baselines(test: LabelledSet, labels: Sequence[str], several: bool) -> dict[
     """Probabilities ``[rows, labels]`` of each baseline, fitted on the train rows."""
     if not test.train:
         return {}
-    texts, pairs = [example.text for example in test.train], _pairs(test.train)
+    texts, pairs = [example.text for example in test.train], pairs_of(test.train)
     found: dict[str, np.ndarray] = {}
     if several:
         tfidf = TfidfLogistic.fit_multi_label(texts, [e.labels for e in test.train], labels, pairs)
@@ -206,6 +145,36 @@ def _in_order(probabilities: np.ndarray, theirs: Sequence[str], labels: Sequence
     for column, label in enumerate(theirs):
         ordered[:, labels.index(label)] = probabilities[:, column]
     return ordered
+
+
+def _paired(right: dict[str, np.ndarray], rows: slice, config: EvaluateConfig) -> dict[str, Any]:
+    """Whether the bundle is better than TF-IDF + logistic regression on ``rows``."""
+    own = {"resamplings": config.resamplings, "seed": config.seed}
+    paired = mcnemar(right[TFIDF][rows], right["bundle"][rows], **own)
+    return {"p": paired.p, "test": paired.test, "verdict": paired.verdict}
+
+
+def _by_table(
+    test: LabelledSet, right: dict[str, np.ndarray], config: EvaluateConfig
+) -> list[dict[str, Any]]:
+    """Accuracy on each test table, and the paired test on its rows."""
+    found = []
+    for table in test.tables:
+        figures = {"data_set": table.name, "split": table.split, "rows": len(test.examples[table.rows])}
+        figures |= {name: float(own[table.rows].mean()) for name, own in right.items()}
+        found.append(figures | (_paired(right, table.rows, config) if TFIDF in right else {}))
+    return found
+
+
+def _table_of_tables(figures: Sequence[dict[str, Any]]) -> ReportTable:
+    beside = TFIDF in figures[0]
+    rows = [
+        [own["data_set"], own["split"], own["rows"], own["bundle"]]
+        + ([own[TFIDF], f"{own['p']:.2g}", own["verdict"]] if beside else [])
+        for own in figures
+    ]
+    header = ["", "split", "rows", "accuracy", *([TFIDF, "p", "paired test"] if beside else [])]
+    return ReportTable("By test table", header, rows)
 
 
 def _overview(figures: dict[str, dict[str, Interval]], curves: dict[str, Reliability]) -> ReportTable:

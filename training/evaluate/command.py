@@ -17,6 +17,10 @@ examples:
   # a classifier, beside majority class and TF-IDF + logistic regression fitted on the same rows
   electra-train evaluate models/sentiment/1 --test test.tsv --train train.tsv --label-names 0=bad 1=good
 
+  # on several sets together, and on each; no baseline learns from a row of test
+  electra-train evaluate models/sentiment/1 --test hotels/test.tsv films/test.tsv \\
+      --train hotels/train.tsv films/train.tsv --overlap drop
+
   # an encoder: real errors, false alarms on clean text, corrupted held-out text, summaries
   electra-train evaluate models/encoder/1 --errors errors.jsonl --clean clean.jsonl \\
       --heldout heldout.txt --summaries summaries.jsonl
@@ -38,6 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser)
     parser.add_argument(
         "--train", nargs="+", metavar="FILE", help="what the classifier was trained on: baselines"
+    )
+    parser.add_argument(
+        "--overlap",
+        choices=("warn", "drop"),
+        help="train rows that also stand in test: warn (default), or fit the baselines without them",
     )
     parser.add_argument("--heldout", nargs="+", metavar="PATH", help="running text to corrupt (encoders)")
     parser.add_argument("--clean", nargs="+", metavar="FILE", help="text without errors (encoders)")

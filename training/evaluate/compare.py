@@ -14,10 +14,11 @@ from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
 from app.tasks.summarize import SummarizeOptions, summarize
 from training.errors import UserError
-from training.evaluate.classification import decisions, read_test_set
+from training.evaluate.classification import decisions
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.detection import data_set_name
 from training.evaluate.judge import open_bundle
+from training.evaluate.labelled_set import read_test_set
 from training.evaluate.statistics import PairedTest, mcnemar, paired_bootstrap
 from training.evaluate.summarization import SummarySet, read_summary_set, sentences_per_summary
 from training.evaluate.unit_scores import UnitScores, score_units

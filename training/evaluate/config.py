@@ -12,15 +12,17 @@ from training.tables import Columns
 class EvaluateConfig:
     """Data to judge a bundle by. What does not fit the bundle's task is refused, not ignored."""
 
-    # Labelled table that a classifier is judged on.
-    test: str | None = None
+    # Labelled table that a classifier is judged on, or several: on all rows together, and shown for each.
+    test: str | list[str] | None = None
     # Labelled tables that the classifier was trained on: the baselines are fitted on the same rows.
     train: list[str] = field(default_factory=list)
+    # Train rows that also stand in test: warn of them, or leave them out, as the fine-tuning did.
+    overlap: Literal["warn", "drop"] = "warn"
     # Column names of these tables; found by header where not named.
     columns: Columns = field(default_factory=Columns)
     # New names for labels as they stand in the tables, such as {"0": negative}.
     label_names: dict[str, str] = field(default_factory=dict)
-    # Test rows used at most (0: all), the first ones.
+    # Rows of each test table used at most (0: all), the first ones.
     rows: int = 0
     # Accuracy that a classifier must reach, beside beating TF-IDF + logistic regression.
     floor: float | None = None
@@ -56,6 +58,11 @@ class EvaluateConfig:
     seed: int = 0
     # Threads of onnxruntime; empty: the CPU quota.
     threads: int | None = None
+
+    @property
+    def test_tables(self) -> list[str]:
+        """``test`` as a list, empty where there is none."""
+        return [self.test] if isinstance(self.test, str) else list(self.test or ())
 
     def __post_init__(self) -> None:
         if self.resamplings < 100:

@@ -16,8 +16,9 @@ from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate import detection
 from training.evaluate.backends import other_precisions
-from training.evaluate.classification import TFIDF, LabelledSet, judge_classifier, read_test_set
+from training.evaluate.classification import TFIDF, judge_classifier
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import LabelledSet, read_test_set
 from training.evaluate.latency import Latency, measure_latency
 from training.evaluate.record import record_metrics
 from training.evaluate.report import Report, ReportTable, Section, write_report

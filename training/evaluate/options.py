@@ -16,7 +16,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="YAML file with the keys of EvaluateConfig"
     )
-    parser.add_argument("--test", metavar="FILE", help="labelled table (classifiers)")
+    parser.add_argument(
+        "--test", nargs="+", metavar="FILE", help="labelled tables, judged together (classifiers)"
+    )
     parser.add_argument("--errors", nargs="+", metavar="FILE", help="real errors, .jsonl (encoders)")
     parser.add_argument(
         "--summaries", nargs="+", metavar="FILE", help="document and summary, .jsonl (encoders)"

@@ -18,8 +18,8 @@ from app.tasks.summarize import SummarizeOptions, summarize
 from app.text.sentences import split_sentences
 from training.errors import UserError
 from training.evaluate.caching import with_cache
-from training.evaluate.classification import data_set_name
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import data_set_name
 from training.evaluate.plots import bars_plot
 from training.evaluate.report import ReportTable, Section
 from training.evaluate.statistics import mean_interval

@@ -9,8 +9,8 @@ import pytest
 from app.runtime.opening import openvino_installed
 from app.tasks.local import local_model
 from training.evaluate.backends import other_precisions
-from training.evaluate.classification import read_test_set
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import read_test_set
 
 
 def test_all_of_them_decide_alike(toys: Path, tmp_path: Path) -> None:

@@ -10,16 +10,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from app.tasks.local import local_model
 from tests.toy import toy_bundle
-from training.errors import UserError
-from training.evaluate.classification import (
-    MAJORITY,
-    TFIDF,
-    data_set_name,
-    decisions,
-    judge_classifier,
-    read_test_set,
-)
+from training.evaluate.classification import MAJORITY, TFIDF, decisions, judge_classifier
 from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import read_test_set
 
 WORDS = [
     "我喜欢苹果",
@@ -110,25 +103,30 @@ def test_several_labels(tmp_path: Path) -> None:
     assert TFIDF in section.figures
 
 
-def test_data_that_does_not_fit(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(UserError, match="name a labelled table as test"):
-        read_test_set(model, EvaluateConfig())
-    bad = table(tmp_path / "bad.tsv", [("a", "x"), ("7", "y")])
-    with pytest.raises(
-        UserError, match=r"bad\.tsv, line 3: label '7' is none of abc's \(a, b, c\); name its new"
-    ):
-        read_test_set(model, EvaluateConfig(test=bad))
-    named = EvaluateConfig(test=bad, label_names={"7": "c"})
-    assert read_test_set(model, named).examples[1].label == "c"
-
-
-def test_rows_shared_with_train_are_counted(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    shared = EvaluateConfig(test=config.test, train=[config.test or ""])
-    (line,) = read_test_set(model, shared).warnings
-    assert "8 train rows also stand in test" in line
-    assert f"{config.test}, line 2" in line
-
-
-def test_names_of_data_sets() -> None:
-    assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
-    assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")
+def test_several_tables_are_judged_together_and_each(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "films").mkdir()
+    films = table(tmp_path / "films" / "test.tsv", [("c", "不坏"), ("a", "good"), ("b", "公园")])
+    own = EvaluateConfig(test=[*config.test_tables, films], train=config.train, resamplings=100, rows=4)
+    test = read_test_set(model, own)
+    assert [(one.name, one.split, one.rows) for one in test.tables] == [
+        (tmp_path.name, "test", slice(0, 4)),
+        ("films", "test", slice(4, 7)),
+    ]
+    assert (test.name, test.split) == (f"{tmp_path.name} + films", "test")
+    section, probabilities = judge_classifier(model, test, own, tmp_path)
+    right = (decisions(probabilities, several=False) == test.truth).all(axis=1)
+    first, second = section.figures["tables"]
+    assert first["rows"] == 4
+    assert first["bundle"] == right[:4].mean()
+    assert second["rows"] == 3
+    assert second["bundle"] == right[4:].mean()
+    assert section.figures["bundle"]["accuracy"]["value"] == right.mean()
+    together = (4 * first[TFIDF] + 3 * second[TFIDF]) / 7
+    assert section.figures[TFIDF]["accuracy"]["value"] == pytest.approx(together)
+    assert [(metric.data_set, metric.n) for metric in section.metrics if metric.metric == "accuracy"] == [
+        (f"{tmp_path.name} + films", 7),
+        (tmp_path.name, 4),
+        ("films", 3),
+    ]
+    shown = next(found for found in section.tables if found.caption == "By test table")
+    assert [row[0] for row in shown.rows] == [tmp_path.name, "films"]

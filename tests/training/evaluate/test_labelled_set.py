@@ -1,0 +1,51 @@
+"""Tables in terms of the bundle's labels, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.evaluate.test_classification import WORDS, config, model, table
+from training.errors import UserError
+from training.evaluate.config import EvaluateConfig
+from training.evaluate.labelled_set import data_set_name, read_test_set
+
+__all__ = ["config", "model"]  # fixtures
+
+
+def test_data_that_does_not_fit(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError, match="name a labelled table as test"):
+        read_test_set(model, EvaluateConfig())
+    bad = table(tmp_path / "bad.tsv", [("a", "x"), ("7", "y")])
+    with pytest.raises(
+        UserError, match=r"bad\.tsv, line 3: label '7' is none of abc's \(a, b, c\); name its new"
+    ):
+        read_test_set(model, EvaluateConfig(test=bad))
+    named = EvaluateConfig(test=bad, label_names={"7": "c"})
+    assert read_test_set(model, named).examples[1].label == "c"
+
+
+def test_rows_shared_with_train_are_counted(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    shared = EvaluateConfig(test=config.test, train=config.test_tables)
+    (line,) = read_test_set(model, shared).warnings
+    assert "8 train rows also stand in test" in line
+    assert f"{config.test}, line 2" in line
+
+
+def test_rows_shared_with_train_may_be_left_out_of_the_baselines(  # type: ignore[no-untyped-def]
+    model, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    more = table(tmp_path / "more.tsv", [("a", WORDS[0]), ("b", "别的")])
+    own = EvaluateConfig(test=config.test, train=[*config.train, more], overlap="drop")
+    test = read_test_set(model, own)
+    assert [example.text for example in test.train if example.text in WORDS] == []
+    assert "别的" in [example.text for example in test.train]
+    (line,) = test.warnings
+    assert "1 train rows also stand in test" in line
+    assert "left out of train" in line
+
+
+def test_names_of_data_sets() -> None:
+    assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
+    assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")

@@ -1,0 +1,121 @@
+"""The labelled rows that a classifier is judged on, and those that its baselines are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.tasks.model import ServedModel
+from training.errors import UserError
+from training.evaluate.config import EvaluateConfig
+from training.table_checks import check_overlap, join_tables
+from training.tables import Example, Table, Task, read_table
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """A table of a ``LabelledSet``: ``name`` and ``split`` as by ``data_set_name``, and which of all rows."""
+
+    name: str
+    split: str
+    rows: slice
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Labelled rows that a classifier is judged on.
+
+    Attributes:
+        tables: where they come from, in order.
+        truth: bool ``[rows, labels]``; one per row for single labels.
+        train: rows for the baselines, empty where none are given.
+        warnings: what is wrong with the data, in lines.
+    """
+
+    tables: list[TableRows]
+    examples: list[Example]
+    truth: np.ndarray
+    train: list[Example]
+    warnings: list[str]
+
+    @property
+    def name(self) -> str:
+        """Such as ``chnsenticorp``, or ``chnsenticorp + sst2``."""
+        return " + ".join(table.name for table in self.tables)
+
+    @property
+    def split(self) -> str:
+        """The split that all tables are of, else ``all``."""
+        splits = {table.split for table in self.tables}
+        return splits.pop() if len(splits) == 1 else "all"
+
+    @property
+    def texts(self) -> list[str]:
+        return [example.text for example in self.examples]
+
+    @property
+    def pairs(self) -> list[str] | None:
+        return pairs_of(self.examples)
+
+
+def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
+    """The test tables of ``config`` (and the train tables) in terms of the bundle's labels.
+
+    Raises:
+        UserError: no test table, one that cannot be read, or a label that the classifier does not know.
+    """
+    manifest = model.bundle.manifest
+    if not config.test_tables:
+        raise UserError(f"{manifest.name}: is a classifier; name a labelled table as test")
+    task: Task = "multi_label" if manifest.problem_type == "multi_label" else "single_label"
+
+    def read(path: str, split: str) -> Table:
+        table = read_table(
+            Path(path), task, config.columns, drop_empty=True, split=split, label_names=config.label_names
+        )
+        _check_labels(table, manifest.name, manifest.labels)
+        return table
+
+    train = [read(path, "train") for path in config.train]
+    tables, examples, warnings = [], [], [line for table in train for line in table.warnings]
+    for path in config.test_tables:
+        table = read(path, "test")
+        rows = join_tables([table])[: config.rows or None]
+        tables.append(TableRows(*data_set_name(Path(path)), slice(len(examples), len(examples) + len(rows))))
+        examples += rows
+        warnings += table.warnings
+    train_rows = join_tables(train)
+    if train_rows:
+        drop = config.overlap == "drop"
+        train_rows, overlaps = check_overlap(train_rows, {"test": examples}, drop=drop)
+        warnings += overlaps
+    truth = np.array([[label in example.labels for label in manifest.labels] for example in examples])
+    return LabelledSet(tables, examples, truth, train_rows, warnings)
+
+
+def data_set_name(path: Path) -> tuple[str, str]:
+    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all)."""
+    stem = path.name.split(".")[0]
+    if stem in ("train", "dev", "test", "train_nodup"):
+        return path.resolve().parent.name, stem
+    return stem, "all"
+
+
+def pairs_of(examples: Sequence[Example]) -> list[str] | None:
+    """The second texts; None where a row has none."""
+    if any(example.text_pair is None for example in examples):
+        return None
+    return [example.text_pair or "" for example in examples]
+
+
+def _check_labels(table: Table, name: str, known: Sequence[str]) -> None:
+    for example in table.examples:
+        unknown = [label for label in example.labels if label not in known]
+        if unknown:
+            raise UserError(
+                f"{table.path}, {example.place}: label {unknown[0]!r} is none of {name}'s "
+                f"({', '.join(known[:8])}); name its new name in label_names"
+            )
