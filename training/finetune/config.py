@@ -129,7 +129,7 @@ class FinetuneConfig:
     # train, weighed on dev, inside the exported graph. 3 pays where pretraining was short; train the network
     # without `tfidf` as its teacher then, or it repeats what the n-grams know.
     ngrams: int = 0
-    # N-grams kept, the most frequent; a thousand take 20 to 35 kB, more with more labels.
+    # N-grams kept, the ones that weigh most; a thousand take 20 to 35 kB, more with more labels.
     ngram_terms: int = 60000
     # Makes examples from clean text (task error_detection).
     corruption: CorruptionConfig | None = None

@@ -18,7 +18,6 @@ from training.finetune.predict import length_batches
 from training.finetune.seed_run import RunParts, seed_logits
 from training.ngrams.fit import fit_ngrams, weigh
 from training.ngrams.model import NgramClassifier
-from training.tables import Example
 
 _BUDGET = 65536  # padded tokens looked up at once
 
@@ -26,7 +25,8 @@ _BUDGET = 65536  # padded tokens looked up at once
 def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassifier, dict[str, Any]]:
     """Fit and weigh n-grams for the model in ``place/model``.
 
-    They count whole texts, as the service reads them; the network was trained on the first ``max_tokens``.
+    Both are asked about whole texts here, as the service reads them, though the network was trained on the
+    first ``max_tokens``.
 
     Raises:
         UserError: train has no n-gram that counts.
@@ -53,19 +53,15 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
             f"ngrams: none can be fitted on train ({error}); give more rows, or set ngrams to 0"
         ) from None
     answers = {
-        name: (
-            split.examples,
-            split.features,
-            _answers(ngrams, parts, place, builder, split.examples, split.features),
-        )
+        name: (split.examples, *_answers(ngrams, parts, place, builder.build(split.examples)))
         for name, split in (("dev", parts.dev), ("test", parts.test))
         if split.features
     }
-    dev = answers["dev"][2]
-    shares = weigh(dev[0], dev[1], np.stack([row.target for row in parts.dev.features]))
+    _, features, *both = answers["dev"]
+    shares = weigh(*both, np.stack([row.target for row in features]))
     ngrams.shares.copy_(torch.tensor(shares))
     report: dict[str, Any] = {"terms": ngrams.terms, "shares": {"network": shares[0], "ngrams": shares[1]}}
-    for name, (examples, features, (network, counted)) in answers.items():
+    for name, (examples, features, network, counted) in answers.items():
         kinds = {"network": network, "ngrams": counted, "together": shares[0] * network + shares[1] * counted}
         report[name] = {
             kind: score(config.task, parts.labels, examples, features, list(logits))
@@ -75,18 +71,12 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
 
 
 def _answers(
-    ngrams: NgramClassifier,
-    parts: RunParts,
-    place: Path,
-    builder: FeatureBuilder,
-    examples: Sequence[Example],
-    features: Sequence[Feature],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits ``[rows, labels]`` of the network and of the n-grams."""
-    whole = builder.build(examples)
+    ngrams: NgramClassifier, parts: RunParts, place: Path, whole: Sequence[Feature]
+) -> tuple[Sequence[Feature], np.ndarray, np.ndarray]:
+    """``whole``, and logits ``[rows, labels]`` of the network and of the n-grams."""
     counted = np.zeros((len(whole), len(parts.labels)), np.float32)
     with torch.inference_mode():
         for batch in length_batches([len(row) for row in whole], _BUDGET):
             ids = collate([whole[at] for at in batch], parts.pad_id)["input_ids"]
             counted[batch] = ngrams(ids).numpy()
-    return np.stack(seed_logits(parts, place, features)), counted
+    return whole, np.stack(seed_logits(parts, place, whole)), counted

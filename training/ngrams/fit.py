@@ -40,25 +40,25 @@ def fit_ngrams(
         targets: int ``[rows]``, or bool ``[rows, labels]`` for several labels a row. Every label must occur.
         special: ids that are in no n-gram.
         longest: tokens of the longest n-gram.
-        terms: n-grams kept, the most frequent that two rows have.
+        terms: n-grams kept, of those that two rows have: the ones that weigh most (see ``_heaviest``).
 
     Raises:
         ValueError: no n-gram at all (scikit-learn's own).
     """
     counter = CountVectorizer(
-        analyzer=_analyzer(frozenset(special), longest),
-        min_df=2 if len(rows) >= _FEW_ROWS else 1,
-        max_features=terms,
+        analyzer=_analyzer(frozenset(special), longest), min_df=2 if len(rows) >= _FEW_ROWS else 1
     )
     counts = sparse.csr_matrix(counter.fit_transform(rows), dtype=np.float64)
+    names = counter.get_feature_names_out()
     texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
     idf = np.log((1 + len(rows)) / (1 + texts_with)) + 1
-    norms = np.sqrt(np.maximum(counts @ idf**2, 1e-6))
-    features = sparse.diags(1 / norms) @ counts @ sparse.diags(idf)
-    coefficients, bias = _logistic(features, targets)
-    names = [tuple(map(int, name)) for name in counter.get_feature_names_out()]
-    trie = build_trie(names, vocabulary)
-    return _module(trie, names, coefficients * idf, idf**2, bias, longest)
+    coefficients, bias = _logistic(_features(counts, idf), targets)
+    if len(names) > terms:
+        kept = _heaviest(coefficients * idf, texts_with, terms)
+        names, counts, idf = names[kept], counts[:, kept], idf[kept]
+        coefficients, bias = _logistic(_features(counts, idf), targets)
+    names = [tuple(map(int, name)) for name in names]
+    return _module(build_trie(names, vocabulary), names, coefficients * idf, idf**2, bias, longest)
 
 
 def weigh(network: np.ndarray, ngrams: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -75,6 +75,23 @@ def weigh(network: np.ndarray, ngrams: np.ndarray, targets: np.ndarray) -> tuple
         method="L-BFGS-B",
     )
     return float(found.x[0]), float(found.x[1])
+
+
+def _features(counts: sparse.csr_matrix, idf: np.ndarray) -> sparse.csr_matrix:
+    """TF-IDF ``[rows, terms]`` of ``counts``, over the root of the summed squares (``NgramClassifier``)."""
+    norms = np.sqrt(np.maximum(counts @ idf**2, 1e-6))
+    return sparse.diags(1 / norms) @ counts @ sparse.diags(idf)
+
+
+def _heaviest(weights: np.ndarray, texts_with: np.ndarray, terms: int) -> np.ndarray:
+    """Indices of the ``terms`` n-grams that move the logits most, in order.
+
+    An n-gram of ``weights [labels, terms]`` adds about its weight to the logits of each of the texts that
+    hold it, so ``weights**2 * texts_with`` is what its absence would cost in squares. Of 470,000 n-grams of
+    reviews the 50,000 heaviest classify as well as all (docs/training.md).
+    """
+    cost = (weights**2).max(axis=0) * texts_with
+    return np.sort(np.argsort(-cost, kind="stable")[:terms])
 
 
 def _analyzer(special: frozenset[int], longest: int) -> Callable[[np.ndarray], list[tuple[int, ...]]]:
