@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +42,8 @@ class ElectraAdam(torch.optim.Optimizer):
         super().__init__(parameters, defaults)
         # Where set, a 0-dim tensor that stands for the groups' ``lr``: a recorded update reads it anew.
         self.rate: Tensor | None = None
+        # Where set, what of each flattened parameter this process updates; others update the rest.
+        self.parts: Mapping[nn.Parameter, slice] | None = None
 
     def count(self) -> None:
         """Count an update that replayed a recorded :meth:`step` of all groups."""
@@ -56,20 +58,24 @@ class ElectraAdam(torch.optim.Optimizer):
             if not parameters:
                 continue
             group["step"] = group.get("step", 0) + 1
+            if self.parts is not None:
+                parameters = [p for p in parameters if self.parts[p].start < self.parts[p].stop]
+                if not parameters:
+                    continue
             for parameter in parameters:
                 if not self.state[parameter]:
                     self.state[parameter]["first"] = torch.zeros_like(parameter)
                     self.state[parameter]["second"] = torch.zeros_like(parameter)
-            gradients = [_shard(p.grad) for p in parameters]
-            first = [_shard(self.state[p]["first"]) for p in parameters]
-            second = [_shard(self.state[p]["second"]) for p in parameters]
+            gradients = [self._held(p, p.grad) for p in parameters]
+            first = [self._held(p, self.state[p]["first"]) for p in parameters]
+            second = [self._held(p, self.state[p]["second"]) for p in parameters]
             # The fused kernel makes one pass over memory. It counts the step itself; a very late one makes
             # its bias correction 1.
             done = group["step"] - 1 if group["bias_correction"] else _LATE
             # On a GPU the steps are made there: a copy would wait for all that was launched before.
             steps = torch.full((len(gradients),), float(done), device=gradients[0].device)
             adamw(
-                [_shard(p) for p in parameters],
+                [self._held(p, p) for p in parameters],
                 gradients,
                 first,
                 second,
@@ -84,6 +90,12 @@ class ElectraAdam(torch.optim.Optimizer):
                 eps=group["eps"],
                 maximize=False,
             )
+
+    def _held(self, parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+        """What this process updates of ``tensor``, which belongs to ``parameter``."""
+        if self.parts is None:
+            return _shard(tensor)
+        return tensor.view(-1)[self.parts[parameter]]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -114,11 +126,19 @@ def clip_gradients(parameters: Iterable[nn.Parameter], maximum: float) -> torch.
     costs a synchronisation. Of sharded gradients the norm is that of all shards together, on every process.
     """
     whole = [p.grad for p in parameters if p.grad is not None]
-    gradients = [_shard(gradient) for gradient in whole]
+    group = whole[0].device_mesh.get_group() if isinstance(whole[0], DTensor) else None
+    return clip_parts([_shard(gradient) for gradient in whole], maximum, group)
+
+
+@torch.no_grad()
+def clip_parts(
+    gradients: list[Tensor], maximum: float, group: distributed.ProcessGroup | None
+) -> torch.Tensor:
+    """``clip_gradients`` of parts of gradients, the rest of which the other processes of ``group`` hold."""
     norm = torch.stack(torch._foreach_norm(gradients)).norm()
-    if isinstance(whole[0], DTensor):
+    if group is not None:
         square = norm.square()
-        distributed.all_reduce(square, group=whole[0].device_mesh.get_group())
+        distributed.all_reduce(square, group=group)
         norm = square.sqrt()
     torch._foreach_mul_(gradients, (maximum / (norm + 1e-6)).clamp(max=1.0))
     return norm

@@ -1,4 +1,5 @@
-"""One model on several processes: copies that average gradients (DDP), or shards of one model (FSDP2).
+"""One model on several processes: copies that average gradients (DDP, or one host's CPU and shared memory),
+or shards of one model (FSDP2).
 
 Under FSDP2 every parameter is a ``DTensor`` cut along its first dimension; each layer of both encoders is
 gathered for its own pass only, everything else (tables, heads, projections) once per update. Tied tables stay
@@ -18,9 +19,11 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from training.electra.model import Electra, Layer
+from training.electra.optimizer import ElectraAdam, clip_gradients, clip_parts
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
+from training.pretrain.shared_copies import SharedCopies, can_share
 
 # Two sizes of layer, rows of one document or of several, bfloat16 or float32 coming in, phases.
 _GRAPHS = 64
@@ -49,10 +52,12 @@ def shard(joint: nn.Module, model: Electra, config: PretrainConfig, place: Place
     fully_shard(joint, mesh=mesh)
 
 
-def replicate(joint: nn.Module, config: PretrainConfig, place: Place) -> nn.Module:
+def replicate(joint: nn.Module, optimizer: ElectraAdam, config: PretrainConfig, place: Place) -> nn.Module:
     """``joint``, compiled if asked for, and as one of several copies where there are several processes."""
     if config.compile:
         compile_layers(joint)
+    if can_share(place):
+        return SharedCopies(joint, optimizer, place)
     return DistributedDataParallel(joint) if place.world > 1 else joint
 
 
@@ -71,6 +76,28 @@ def compile_layers(joint: nn.Module, backend: str = "inductor") -> None:
 def is_sharded(wrapped: nn.Module) -> bool:
     """Whether parameters are shards, so that every process must take part whenever one is read."""
     return isinstance(wrapped, FSDPModule)
+
+
+def loss_scale(wrapped: nn.Module, place: Place) -> int:
+    """What the loss is to be multiplied by, so that gradients end as those of all processes together.
+
+    DDP and FSDP average gradients over processes, shared copies add them up.
+    """
+    return 1 if isinstance(wrapped, SharedCopies) else place.world
+
+
+@torch.no_grad()
+def exchange_and_clip(wrapped: nn.Module, maximum: float) -> Tensor:
+    """Finish the exchange of gradients and scale them to a joint norm of ``maximum``."""
+    if isinstance(wrapped, SharedCopies):
+        return clip_parts(wrapped.exchange(), maximum, distributed.group.WORLD)
+    return clip_gradients(wrapped.parameters(), maximum)
+
+
+def settle(wrapped: nn.Module) -> None:
+    """Wait until every process has made its part of an update."""
+    if isinstance(wrapped, SharedCopies):
+        wrapped.settle()
 
 
 def average_gradients(wrapped: nn.Module, last: bool) -> None:

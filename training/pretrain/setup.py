@@ -161,7 +161,7 @@ def set_up(
             "directory must be one that all hosts share"
         )
     if not is_sharded(joint):
-        run.wrapped = replicate(joint, config, place)
+        run.wrapped = replicate(joint, optimizer, config, place)
     return run
 
 

@@ -6,11 +6,10 @@ import torch
 from torch import distributed
 
 from training.electra.losses import Batch
-from training.electra.optimizer import clip_gradients
 from training.electra.schedule import learning_rate
 from training.pretrain.batches import split_rows
 from training.pretrain.meter import not_finite
-from training.pretrain.parallel import average_gradients
+from training.pretrain.parallel import average_gradients, exchange_and_clip, loss_scale, settle
 from training.pretrain.setup import Run
 
 
@@ -36,9 +35,9 @@ def set_rate(run: Run) -> None:
 
 def compute(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
     """The device's part of an update: no number that changes between updates comes from the host here."""
-    config, world = run.config, run.place.world
+    config, scale = run.config, loss_scale(run.wrapped, run.place)
     counts = torch.stack([batch.masked_weights.sum(), (batch.segments > 0).sum().float()])
-    if world > 1:
+    if run.place.world > 1:
         distributed.all_reduce(counts)
     totals: dict[str, torch.Tensor] = {}
     pieces = list(split_rows(batch, config.micro_rows))
@@ -46,8 +45,8 @@ def compute(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.
         average_gradients(run.wrapped, last=number == len(pieces) - 1)
         with context:
             loss, sums = run.wrapped(piece, counts[0], counts[1])
-        # DDP and FSDP average gradients over processes; the loss is normalised by global counts already.
-        (loss * world).backward()
+        # The loss is normalised by global counts already.
+        (loss * scale).backward()
         parts = {
             "loss": loss.detach(),
             "generator_loss": sums.generator.detach() / counts[0],
@@ -56,9 +55,10 @@ def compute(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.
             "replaced_rate": sums.labels.sum() / counts[1],
         }
         totals = {key: totals.get(key, 0) + value for key, value in parts.items()}
-    totals["gradient_norm"] = clip_gradients(run.model.parameters(), config.clip_norm)
+    totals["gradient_norm"] = exchange_and_clip(run.wrapped, config.clip_norm)
     if run.place.device.type == "cpu" and not bool(totals["gradient_norm"].isfinite()):
         raise not_finite(run)
     run.optimizer.step()
+    settle(run.wrapped)
     run.optimizer.zero_grad(set_to_none=True)
     return totals

@@ -37,26 +37,45 @@ import torch
 from torch import distributed
 from torch.distributed.tensor import DTensor
 from tests.training.pretrain.run_here import train
-from tests.training.pretrain.test_distributed import still_config
-from training.pretrain import loop
+from tests.training.pretrain.run_here import tiny_config
+from tests.training.pretrain.test_distributed import STEPS, still_config
+from torch.nn.parallel import DistributedDataParallel
+from training.pretrain import loop, parallel
+from training.pretrain.shared_copies import SharedCopies
 
 torch.set_num_threads(1)
 root, leave, finish = Path(sys.argv[1]), loop.leave, loop.finish
 loop.leave = lambda place: None
 
+kind = None
+
 def checked(run):
     model = run.model
+    if kind is not None:
+        assert isinstance(run.wrapped, kind)
     table = model.generator.embeddings.word_embeddings.weight
     assert isinstance(table, DTensor) == (run.config.parallel == "fsdp")
     assert model.generator_head.word_embeddings.weight is table
     if run.electra.embedding_sharing == "shared":
         assert model.discriminator.embeddings.word_embeddings.weight is table
+    whole = sum(p.numel() for p in model.parameters())
     held = sum(p.to_local().numel() for p in model.parameters() if isinstance(p, DTensor))
-    assert held < 0.7 * sum(p.numel() for p in model.parameters())
+    assert held < 0.7 * whole
+    if kind is SharedCopies:
+        updated = sum(part.stop - part.start for part in run.optimizer.parts.values())
+        assert 0.45 * whole < updated < 0.55 * whole
     return finish(run)
 
 loop.finish = checked
+kind = SharedCopies
+train(root, "shared", config=still_config(micro_rows=2))
+train(root, "shared-gdes", config=still_config("gdes"))
+train(root, "shared-resumes-one", config=still_config())
+train(root, "shared-dropout", config=tiny_config(STEPS))
+train(root, "shared-dropout-again", config=tiny_config(STEPS))
+kind, parallel.can_share = DistributedDataParallel, lambda place: False
 train(root, "ddp", config=still_config())
+kind = None
 train(root, "fsdp", config=still_config(parallel="fsdp", micro_rows=2))
 train(root, "fsdp-resumes-one", config=still_config(parallel="fsdp"))
 train(root, "fsdp-gdes", config=still_config("gdes", parallel="fsdp"))
@@ -122,7 +141,8 @@ def runs(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(prepared / part, root / part)
     train(root, "one", config=still_config())
     train(root, "one-gdes", config=still_config("gdes"))
-    forget_the_last_step(root / "one", root / "fsdp-resumes-one")
+    for name in ("fsdp-resumes-one", "shared-resumes-one"):
+        forget_the_last_step(root / "one", root / name)
     running = start(root, TRAIN_ALL)
     output, _ = running.communicate(timeout=800)
     assert running.returncode == 0, output
@@ -137,8 +157,15 @@ def assert_close(one: Path, two: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("ddp", "one"), ("fsdp", "one"), ("fsdp-gdes", "one-gdes")]
-)  # fmt: skip
+    ("name", "reference"),
+    [
+        ("ddp", "one"),
+        ("shared", "one"),
+        ("shared-gdes", "one-gdes"),
+        ("fsdp", "one"),
+        ("fsdp-gdes", "one-gdes"),
+    ],
+)
 def test_two_processes_have_the_losses_and_weights_of_one(runs: Path, name: str, reference: str) -> None:
     single, double = (read_log(runs / run / "log.jsonl") for run in (reference, name))
     assert [sorted(record) for record in single] == [sorted(record) for record in double]
@@ -153,26 +180,35 @@ def test_two_processes_have_the_losses_and_weights_of_one(runs: Path, name: str,
     assert state["position"] == {"phase": 0, "row": (STEPS - 1) * 8}
 
 
-def test_shards_go_on_from_the_checkpoint_of_one_process(runs: Path) -> None:
-    steps = [r["step"] for r in read_log(runs / "fsdp-resumes-one" / "log.jsonl") if "loss" in r]
+@pytest.mark.parametrize("name", ["fsdp-resumes-one", "shared-resumes-one"])
+def test_two_processes_go_on_from_the_checkpoint_of_one(runs: Path, name: str) -> None:
+    steps = [r["step"] for r in read_log(runs / name / "log.jsonl") if "loss" in r]
     assert steps == list(range(1, STEPS + 1))
-    assert_close(runs / "one", runs / "fsdp-resumes-one")
+    assert_close(runs / "one", runs / name)
 
 
-def test_one_process_goes_on_from_the_checkpoint_of_shards(runs: Path) -> None:
+@pytest.mark.parametrize("name", ["fsdp", "shared"])
+def test_one_process_goes_on_from_the_checkpoint_of_two(runs: Path, name: str) -> None:
+    resumed = f"one-resumes-{name}"
+
     def files(run: str) -> list[str]:
         return sorted(path.name for path in (runs / run / "checkpoints").glob("step-*"))
 
-    forget_the_last_step(runs / "fsdp", runs / "one-resumes-fsdp")
-    last = checkpoints.latest_good(runs / "one-resumes-fsdp" / "checkpoints")
+    forget_the_last_step(runs / name, runs / resumed)
+    last = checkpoints.latest_good(runs / resumed / "checkpoints")
     whole = checkpoints.latest_good(runs / "one" / "checkpoints")
     assert last is not None
     assert whole is not None
     assert last.step == STEPS - 1
     assert {n: t.shape for n, t in last.tensors.items()} == {n: t.shape for n, t in whole.tensors.items()}
-    train(runs, "one-resumes-fsdp", config=still_config())
-    assert_close(runs / "one", runs / "one-resumes-fsdp")
-    assert files("one-resumes-fsdp")[-1] == f"step-{STEPS:08d}"
+    train(runs, resumed, config=still_config())
+    assert_close(runs / "one", runs / resumed)
+    assert files(resumed)[-1] == f"step-{STEPS:08d}"
+
+
+def test_two_processes_that_share_memory_give_the_same_bits_again(runs: Path) -> None:
+    first, second = weights(runs / "shared-dropout"), weights(runs / "shared-dropout-again")
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
 def test_rows_that_cannot_be_shared_out_are_refused() -> None:
