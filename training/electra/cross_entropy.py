@@ -1,9 +1,4 @@
-"""Cross-entropy over the vocabulary, in pieces that stay in a processor's cache.
-
-The logits of the masked positions are the largest tensor of a step: for ``small`` 32,000 numbers for each of
-them. Taken whole, each of the dozen passes that a softmax, its gradient and their conversions make over them
-goes through main memory.
-"""
+"""Cross-entropy over the vocabulary, and the replacements drawn from the same softmax in the same pass."""
 
 from __future__ import annotations
 
@@ -13,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CACHED = 2**18  # logits in a piece: 1 MiB in float32
+from training.electra.pieces import pieces, scores_in_pieces
+from training.electra.sampling import draw, sample_tokens
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -23,30 +19,41 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     if logits.device.type != "cpu":
         return F.cross_entropy(logits.float(), target, reduction="none")
-    return _InPieces.apply(logits, target)  # type: ignore[no-any-return]
+    losses, _ = _InPieces.apply(logits, target, None)  # type: ignore[no-untyped-call]
+    return losses  # type: ignore[no-any-return]
 
 
-def pieces(logits: Tensor) -> list[slice]:
-    """Positions of ``[positions, vocabulary]`` logits that together fit into a cache; one slice elsewhere."""
-    positions, vocabulary = logits.shape
-    size = max(1, CACHED // vocabulary) if logits.device.type == "cpu" else max(1, positions)
-    return [slice(first, first + size) for first in range(0, max(1, positions), size)]
+def cross_entropy_and_draw(logits: Tensor, target: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """``cross_entropy``, and what ``sample_tokens`` draws: on a CPU one exponential serves both."""
+    if logits.device.type != "cpu":
+        return cross_entropy(logits, target), sample_tokens(logits, uniforms)
+    losses, drawn = _InPieces.apply(logits, target, uniforms)  # type: ignore[no-untyped-call]
+    return losses, drawn
 
 
 class _InPieces(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
-        normaliser = torch.empty(len(logits))
-        chosen = torch.empty(len(logits))
-        for piece in pieces(logits):
-            scores = logits[piece].float()
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, uniforms: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        normaliser, chosen = torch.empty(len(logits)), torch.empty(len(logits))
+        drawn = None if uniforms is None else torch.empty(len(logits), dtype=torch.int64)
+        for piece, scores in scores_in_pieces(logits):
             chosen[piece] = scores.gather(1, target[piece, None]).squeeze(1)
-            normaliser[piece] = scores.logsumexp(-1)
+            largest = scores.amax(1)
+            weights = scores.sub_(largest[:, None]).exp_()
+            if drawn is None or uniforms is None:
+                totals = weights.sum(1)
+            else:
+                drawn[piece], totals = draw(weights, uniforms[piece])
+            normaliser[piece] = largest + totals.log()
         ctx.save_for_backward(logits, target, normaliser)
-        return normaliser - chosen
+        if drawn is not None:
+            ctx.mark_non_differentiable(drawn)
+        return normaliser - chosen, drawn
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         logits, target, normaliser = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         for piece in pieces(logits):
@@ -54,4 +61,4 @@ class _InPieces(torch.autograd.Function):
             scores.sub_(normaliser[piece, None]).exp_()
             scores.scatter_add_(1, target[piece, None], torch.full((len(scores), 1), -1.0))
             gradient[piece] = scores.mul_(upstream[0][piece, None])
-        return gradient, None
+        return gradient, None, None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.electra.attention import document_mask
-from training.electra.cross_entropy import cross_entropy
+from training.electra.cross_entropy import cross_entropy, cross_entropy_and_draw
 from training.electra.model import Electra
 from training.electra.sampling import sample_tokens
 
@@ -102,16 +102,16 @@ def joint_forward(
     hidden = model.generator(masked_input(batch, mask_id), batch.positions, mask)
     logits = model.generator_head(hidden.reshape(-1, hidden.shape[-1])[batch.masked])
     target = batch.ids.reshape(-1)[batch.masked]
-    generator = (cross_entropy(logits, target) * batch.masked_weights).sum()
+    if temperature == 1.0 and not disallow_correct and noise_share == 0:
+        losses, sampled = cross_entropy_and_draw(logits, target, batch.uniforms)
+    else:
+        losses = cross_entropy(logits, target)
+        with torch.no_grad():
+            drawn_from = _with_noise(model, logits, batch.uniforms, noise_share)
+            forbid = target if disallow_correct else None
+            sampled = sample_tokens(drawn_from, batch.uniforms, temperature, forbid)
+    generator = (losses * batch.masked_weights).sum()
     with torch.no_grad():
-        drawn_from = logits
-        if noise_share > 0:
-            # A second uniform number out of the digits of the first, which say little about the token drawn.
-            by_frequency = (batch.uniforms * 4096).frac() < noise_share
-            drawn_from = torch.where(
-                by_frequency[:, None], model.generator_head.bias.to(logits.dtype), logits
-            )
-        sampled = sample_tokens(drawn_from, batch.uniforms, temperature, target if disallow_correct else None)
         corrupted = corrupted_input(batch, sampled)
         labels = corrupted != batch.ids
         sampled_correct = ((sampled == target) * batch.masked_weights).sum()
@@ -129,6 +129,15 @@ def joint_forward(
         sampled_correct=sampled_correct,
         argmax_correct=argmax_correct,
     )
+
+
+def _with_noise(model: Electra, logits: Tensor, uniforms: Tensor, share: float) -> Tensor:
+    """``[masked, vocabulary]`` logits, of which a ``share`` of rows is the generator's output bias alone."""
+    if share == 0:
+        return logits
+    # A second uniform number out of the digits of the first, which say little about the token drawn.
+    by_frequency = (uniforms * 4096).frac() < share
+    return torch.where(by_frequency[:, None], model.generator_head.bias.to(logits.dtype), logits)
 
 
 def joint_loss(model: Electra, sums: Sums, masked: Tensor | float, tokens: Tensor | float) -> Tensor:

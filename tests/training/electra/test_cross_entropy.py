@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.electra import cross_entropy as module
-from training.electra.cross_entropy import cross_entropy, pieces
+from training.electra import pieces
+from training.electra.cross_entropy import cross_entropy, cross_entropy_and_draw
+from training.electra.sampling import sample_tokens
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("cached", [1, 300, 10**9])
 def test_equals_torch(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, cached: int) -> None:
-    monkeypatch.setattr(module, "CACHED", cached)
+    monkeypatch.setattr(pieces, "CACHED", cached)
     torch.manual_seed(0)
     ours = (torch.randn(37, 90) * 5).to(dtype).requires_grad_()
     theirs = ours.detach().clone().requires_grad_()
@@ -49,7 +50,16 @@ def test_no_position_at_all() -> None:
     assert float(loss.detach()) == 0
 
 
-def test_pieces_cover_every_position_once_and_a_vocabulary_may_be_larger_than_the_cache() -> None:
-    for positions, vocabulary in ((1, 5), (100, 32_000), (7, module.CACHED * 2)):
-        found = [i for p in pieces(torch.empty(positions, vocabulary)) for i in range(positions)[p]]
-        assert found == list(range(positions))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_pass_draws_as_the_sampler_does(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    monkeypatch.setattr(pieces, "CACHED", 3000)
+    torch.manual_seed(1)
+    logits = (torch.randn(200, 700) * 3).to(dtype).requires_grad_()
+    target, uniforms = torch.randint(0, 700, (200,)), torch.rand(200)
+    losses, drawn = cross_entropy_and_draw(logits, target, uniforms)
+    assert torch.allclose(losses, cross_entropy(logits, target), atol=1e-5)
+    assert torch.equal(drawn, sample_tokens(logits, uniforms))
+    assert not drawn.requires_grad
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    (expected,) = torch.autograd.grad(cross_entropy(logits, target).sum(), logits)
+    assert torch.allclose(gradient, expected, atol=1e-5)

@@ -1,7 +1,6 @@
 """What the networks see, what counts as replaced, and how losses are normalised."""
 
 from dataclasses import replace
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 from tests.training.electra.test_model import TINY
-from training.electra import sampling
 from training.electra.losses import Batch, corrupted_input, joint_forward, joint_loss, masked_input
 from training.electra.masking import choose_masked
 from training.electra.model import Electra
@@ -149,13 +147,12 @@ def test_a_share_of_the_replacements_is_drawn_by_frequency(share: float, expecte
         model.generator_head.word_embeddings.weight[60] = 10.0
     batch = make_batch(rows=400)
     drawn = []
-    original = sampling.sample_tokens
 
-    def record(*arguments: Any) -> torch.Tensor:
-        drawn.append(original(*arguments))
-        return drawn[-1]
+    def record(batch: Batch, sampled: torch.Tensor) -> torch.Tensor:
+        drawn.append(sampled)
+        return corrupted_input(batch, sampled)
 
-    with mock.patch("training.electra.losses.sample_tokens", record):
+    with mock.patch("training.electra.losses.corrupted_input", record):
         joint_forward(model, batch, MASK, noise_share=share)
     tokens = drawn[0][batch.masked_weights > 0]
     assert set(tokens.tolist()) <= {50, 60}

@@ -2,9 +2,12 @@
 
 import numpy as np
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from training.electra.sampling import sample_tokens
+from training.electra.pieces import BLOCK
+from training.electra.sampling import draw, sample_tokens
 
 
 def test_frequencies_are_the_softmax() -> None:
@@ -15,6 +18,32 @@ def test_frequencies_are_the_softmax() -> None:
     expected = logits.softmax(-1).numpy().astype(np.float64)
     observed = np.bincount(drawn.numpy(), minlength=40)
     assert chisquare(observed, expected / expected.sum() * 40_000).pvalue > 1e-4
+
+
+def test_frequencies_over_several_blocks() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(1000, generator=generator)
+    uniforms = torch.rand(100_000, generator=generator)
+    drawn = sample_tokens(logits.expand(100_000, 1000), uniforms)
+    expected = logits.double().softmax(-1).numpy()
+    assert chisquare(np.bincount(drawn.numpy(), minlength=1000), expected * 100_000).pvalue > 1e-4
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 1e-30, 0.1, 1.0]), min_size=1, max_size=3 * BLOCK).filter(any),
+    st.floats(0, 1, exclude_max=True, width=32),
+)
+def test_what_is_drawn_has_a_weight_and_stands_where_the_sum_passes(values: list[float], at: float) -> None:
+    weights = torch.zeros(1, -(-len(values) // BLOCK) * BLOCK)
+    weights[0, : len(values)] = torch.tensor(values)
+    drawn, totals = draw(weights, torch.tensor([at]))
+    exact = weights[0].double().cumsum(0)
+    assert weights[0, drawn] > 0
+    assert abs(float(totals) - float(exact[-1])) <= 1e-5 * float(exact[-1])
+    slack = 1e-5 * float(exact[-1])
+    assert exact[drawn] >= at * exact[-1] - slack
+    assert drawn == 0 or exact[drawn - 1] <= at * exact[-1] + slack
 
 
 def test_temperature_and_forbidden_token() -> None:
