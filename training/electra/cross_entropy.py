@@ -49,6 +49,8 @@ class _InPieces(torch.autograd.Function):
             normaliser[piece] = largest + totals.log()
         ctx.save_for_backward(logits, target, normaliser)
         if drawn is not None:
+            # Beyond the vocabulary only where nothing is finite.
+            drawn.clamp_(max=logits.shape[1] - 1)
             ctx.mark_non_differentiable(drawn)
         return normaliser - chosen, drawn
 

@@ -135,10 +135,11 @@ def clip_parts(
     gradients: list[Tensor], maximum: float, group: distributed.ProcessGroup | None
 ) -> torch.Tensor:
     """``clip_gradients`` of parts of gradients, the rest of which the other processes of ``group`` hold."""
-    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    norm = torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
     if group is not None:
         square = norm.square()
         distributed.all_reduce(square, group=group)
         norm = square.sqrt()
-    torch._foreach_mul_(gradients, (maximum / (norm + 1e-6)).clamp(max=1.0))
+    if gradients:
+        torch._foreach_mul_(gradients, (maximum / (norm + 1e-6)).clamp(max=1.0))
     return norm

@@ -32,7 +32,7 @@ def sample_tokens(
             scores.scatter_(1, forbid[piece, None], float("-inf"))
         weights = scores.sub_(scores.amax(1, keepdim=True)).exp_()
         drawn[piece] = draw(weights, uniforms[piece])[0]
-    return drawn
+    return drawn.clamp_(max=logits.shape[1] - 1)
 
 
 def draw(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ def draw(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         int64 ``[positions]`` and float32 ``[positions]``.
     """
-    blocks = weights.view(len(weights), -1, BLOCK)
+    blocks = weights.unflatten(1, (-1, BLOCK))
     sums = blocks.sum(2)
     until = sums.cumsum(1)
     totals = until[:, -1]
@@ -62,8 +62,10 @@ def draw(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
 def _first_above(cumulative: Tensor, threshold: Tensor) -> Tensor:
     """``[positions]``, the first place of ``cumulative [positions, places]`` that is above the threshold.
 
-    Rounding may put a threshold below 0 or up to the last sum: it is brought inside.
+    Rounding may put a threshold below 0 or up to the last sum: it is brought inside. Sums that are not finite
+    give some place: whoever trains finds the loss not finite, and says so.
     """
     last = cumulative[:, -1]
     inside = torch.minimum(threshold.clamp(min=0), torch.nextafter(last, torch.zeros_like(last)))
-    return torch.searchsorted(cumulative, inside[:, None], right=True).squeeze(1)
+    place = torch.searchsorted(cumulative, inside[:, None], right=True).squeeze(1)
+    return place.clamp_(max=cumulative.shape[1] - 1)

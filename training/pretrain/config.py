@@ -85,8 +85,8 @@ class PretrainConfig:
     keep_last: int = 2
     # Held-out rows per evaluation.
     evaluation_rows: int = 256
-    # Share data and model over processes with DistributedDataParallel, or shard parameters too (FSDP2, for
-    # large).
+    # Copies of the model in every process (DistributedDataParallel; in shared memory on one host's CPU), or
+    # shards of it (FSDP2, for large).
     parallel: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:

@@ -1,11 +1,13 @@
 """Drawn tokens follow the softmax, in float32, whatever type the logits have."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from training.electra.cross_entropy import cross_entropy_and_draw
 from training.electra.pieces import BLOCK
 from training.electra.sampling import draw, sample_tokens
 
@@ -72,3 +74,16 @@ def test_the_ends_of_the_unit_interval_stay_inside_the_vocabulary() -> None:
 def test_no_gradient_flows_through_the_draw() -> None:
     logits = torch.randn(4, 9, requires_grad=True)
     assert not sample_tokens(logits, torch.rand(4)).requires_grad
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_logits_that_are_not_finite_draw_some_word_and_no_position_draws_none(value: float) -> None:
+    logits = torch.full((3, 300), value)
+    for drawn in (
+        sample_tokens(logits, torch.rand(3)),
+        cross_entropy_and_draw(logits, torch.arange(3), torch.rand(3))[1],
+    ):
+        assert ((drawn >= 0) & (drawn < 300)).all()
+    assert sample_tokens(logits[:0], torch.rand(0)).shape == (0,)
+    losses, drawn = cross_entropy_and_draw(logits[:0], torch.arange(0), torch.rand(0))
+    assert losses.shape == drawn.shape == (0,)
