@@ -5,7 +5,8 @@ is its arrival; each further row comes later by the time that the rows before it
 the one with the earliest turn, so a document of 500 windows fills the engine when it is idle, and a single
 sentence that arrives meanwhile goes ahead of the windows whose turn has not come.
 
-Grouping. Unless rows are overdue, a batch holds that with the earliest turn. Around it stand, out of the rows that wait
+Grouping. Unless rows are overdue, a batch holds that with the earliest turn. Around it stand, out of the
+rows that wait
 next (a look-ahead of a few batches), those of similar length with which a padded token does most work. A row
 that would be mostly padding beside its neighbours waits for better company, unless the batch is so small that
 its fixed cost weighs more.
