@@ -5,11 +5,10 @@ is its arrival; each further row comes later by the time that the rows before it
 the one with the earliest turn, so a document of 500 windows fills the engine when it is idle, and a single
 sentence that arrives meanwhile goes ahead of the windows whose turn has not come.
 
-Grouping. Unless rows are overdue, a batch holds that with the earliest turn. Around it stand, out of the
-rows that wait
-next (a look-ahead of a few batches), those of similar length with which a padded token does most work. A row
-that would be mostly padding beside its neighbours waits for better company, unless the batch is so small that
-its fixed cost weighs more.
+Grouping. Unless rows are overdue, a batch holds the one with the earliest turn. Around it stand, out of the
+rows that wait next (a look-ahead of a few batches), those of similar length with which a padded token does
+most work. A row that would be mostly padding beside its neighbours waits for better company, unless the batch
+is so small that its fixed cost weighs more.
 
 Age. Rows that were passed over for longer than the age limit, and twice as long as was predicted when they
 came, are served whatever the padding costs, and request by request in order of arrival: when the engine is so
@@ -203,8 +202,10 @@ class BatchQueue:
         self._sweep()
         if not self._lanes:
             return None
-        lane = min(self._lanes.values(), key=lambda lane: lane.waiting[0].turn)
-        chosen = self._choose(lane, now)
+        # Lanes take turns by the row that each would serve next.
+        first = min((_first(lane, now) for lane in self._lanes.values()), key=_turn)
+        lane = first.lane
+        chosen = self._choose(first, now)
         for entry in chosen:
             entry.waiting = False
             self._count(entry, -1)
@@ -228,14 +229,13 @@ class BatchQueue:
             # A lane without rows is nobody's: an unloaded model must not be kept in memory from here.
             del self._lanes[id(lane)]
 
-    def _choose(self, lane: Lane, now: float) -> list[Entry]:
-        oldest = lane.waiting[0]
-        if oldest.due <= now:
+    def _choose(self, first: Entry, now: float) -> list[Entry]:
+        lane = first.lane
+        if first.due <= now:
             chosen = _overdue_first(lane, now)
-            oldest = chosen[0]
         else:
-            chosen = around(oldest, _lookahead(lane), lane.batch_tokens, lane.overhead_tokens)
-        return _within_positions(chosen, oldest, lane.batch_positions)
+            chosen = around(first, _lookahead(lane), lane.batch_tokens, lane.overhead_tokens)
+        return _within_positions(chosen, first, lane.batch_positions)
 
 
 def around(oldest: Entry, candidates: list[Entry], budget: int, overhead: float) -> list[Entry]:
@@ -280,16 +280,18 @@ def _lookahead(lane: Lane) -> list[Entry]:
     return lane.waiting
 
 
+def _first(lane: Lane, now: float) -> Entry:
+    """The row that the lane's next batch is built around."""
+    head = lane.waiting[0]
+    return head if head.due > now else min(lane.waiting, key=lambda entry: _overdue_order(entry, now))
+
+
 def _overdue_first(lane: Lane, now: float) -> list[Entry]:
     """Overdue rows in order of their requests' arrival, as many as fit; then others that need no wider
     batch."""
     chosen: list[Entry] = []
     width = 0
-    # Sorting keeps the order of turns among a request's rows, and among those that are not overdue. Which
-    # of two requests of the same moment comes first is all the same, as long as one does.
-    for entry in sorted(
-        lane.waiting, key=lambda entry: (entry.arrival, id(entry.call)) if entry.due <= now else (math.inf, 0)
-    ):
+    for entry in sorted(lane.waiting, key=lambda entry: _overdue_order(entry, now)):
         if entry.due > now and entry.tokens > width:
             continue
         wider = max(width, entry.tokens)
@@ -309,6 +311,14 @@ def _within_positions(chosen: list[Entry], oldest: Entry, limit: int) -> list[En
             kept.append(entry)
             total += entry.positions
     return kept
+
+
+def _overdue_order(entry: Entry, now: float) -> tuple[float, int, float]:
+    """Overdue rows by request, and by turn in each; then the others by turn.
+
+    Which of two requests of the same moment comes first is all the same, as long as one does.
+    """
+    return (entry.arrival, id(entry.call), entry.turn) if entry.due <= now else (math.inf, 0, entry.turn)
 
 
 def _turn(entry: Entry) -> float:

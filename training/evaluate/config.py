@@ -16,7 +16,7 @@ class EvaluateConfig:
     test: str | list[str] | None = None
     # Labelled tables that the classifier was trained on: the baselines are fitted on the same rows.
     train: list[str] = field(default_factory=list)
-    # Train rows that also stand in test: warn of them, or leave them out, as the fine-tuning did.
+    # Train rows that also stand in test: warn of them, or leave them out.
     overlap: Literal["warn", "drop"] = "warn"
     # Column names of these tables; found by header where not named.
     columns: Columns = field(default_factory=Columns)

@@ -79,12 +79,13 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
         _check_labels(table, manifest.name, manifest.labels)
         return table
 
+    names = _names([Path(path) for path in config.test_tables])
     train = [read(path, "train") for path in config.train]
     tables, examples, warnings = [], [], [line for table in train for line in table.warnings]
-    for path in config.test_tables:
+    for path, (name, split) in zip(config.test_tables, names, strict=True):
         table = read(path, "test")
         rows = join_tables([table])[: config.rows or None]
-        tables.append(TableRows(*data_set_name(Path(path)), slice(len(examples), len(examples) + len(rows))))
+        tables.append(TableRows(name, split, slice(len(examples), len(examples) + len(rows))))
         examples += rows
         warnings += table.warnings
     train_rows = join_tables(train)
@@ -102,6 +103,24 @@ def data_set_name(path: Path) -> tuple[str, str]:
     if stem in ("train", "dev", "test", "train_nodup"):
         return path.resolve().parent.name, stem
     return stem, "all"
+
+
+def _names(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """``data_set_name`` of each, with the folder above where two would be called the same.
+
+    Raises:
+        UserError: a file that is named twice.
+    """
+    names: list[tuple[str, str]] = []
+    for at, path in enumerate(paths):
+        if path.resolve() in [other.resolve() for other in paths[:at]]:
+            raise UserError(f"test: {path} is named twice; its rows would count twice")
+        names.append(data_set_name(path))
+    for at, (name, split) in enumerate(list(names)):
+        if [data_set_name(path) for path in paths].count((name, split)) > 1:
+            folder = paths[at].resolve().parent
+            names[at] = f"{(folder.parent if folder.name == name else folder).name}/{name}", split
+    return names
 
 
 def pairs_of(examples: Sequence[Example]) -> list[str] | None:

@@ -23,7 +23,7 @@ from training.electra.optimizer import ElectraAdam, clip_gradients, clip_parts
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 from training.pretrain.hardware import Place
-from training.pretrain.shared_copies import SharedCopies, can_share
+from training.pretrain.shared_copies import SharedCopies, share
 
 # Two sizes of layer, rows of one document or of several, bfloat16 or float32 coming in, phases.
 _GRAPHS = 64
@@ -56,9 +56,9 @@ def replicate(joint: nn.Module, optimizer: ElectraAdam, config: PretrainConfig, 
     """``joint``, compiled if asked for, and as one of several copies where there are several processes."""
     if config.compile:
         compile_layers(joint)
-    if can_share(place):
-        return SharedCopies(joint, optimizer, place)
-    return DistributedDataParallel(joint) if place.world > 1 else joint
+    if place.world == 1:
+        return joint
+    return share(joint, optimizer, place) or DistributedDataParallel(joint)
 
 
 def compile_layers(joint: nn.Module, backend: str = "inductor") -> None:

@@ -8,7 +8,10 @@ stage 1 of ZeRO (Rajbhandari et al. 2020), with nothing to gather afterwards.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -21,33 +24,35 @@ _ALIGNED = 16  # floats: every tensor begins at a cache line
 
 
 class SharedCopies(nn.Module):
-    """``joint`` with parameters that all processes of the host have in common.
+    """``joint`` with parameters that all processes of the host have in common; made by :func:`share`.
 
     Between :meth:`exchange` and :meth:`settle` each process changes its own part of the parameters; at all
     other times nobody does, so that the first process may read and save them.
     """
 
-    def __init__(self, joint: nn.Module, optimizer: ElectraAdam, place: Place) -> None:
+    def __init__(self, joint: nn.Module, optimizer: ElectraAdam, place: Place, memory: Tensor) -> None:
+        """``memory``: float32 ``[3 + processes, elements]`` zeros, for weights, moments and all gradients."""
         super().__init__()
         self.joint = joint
-        self._rank, self._world = place.rank, place.world
-        self._parameters_in_order = [p for group in optimizer.param_groups for p in group["params"]]
-        self._offsets, total = [], 0
-        for parameter in self._parameters_in_order:
-            self._offsets.append(total)
-            total += -(-parameter.numel() // _ALIGNED) * _ALIGNED
-        memory = _common_memory(total * (3 + place.world), place).view(3 + place.world, total)
+        self._rank = place.rank
         weights, first, second, *self._areas = memory.unbind()
-        for parameter, offset in zip(self._parameters_in_order, self._offsets, strict=True):
+        bounds = [memory.shape[1] * rank // place.world for rank in range(place.world + 1)]
+        self._all = _parameters(optimizer)
+        self._offsets = [0, *itertools.accumulate(_room(parameter) for parameter in self._all)]
+        # For each process, what it owns of each flattened parameter.
+        self._owned = [
+            [
+                slice(*(min(max(bound - offset, 0), parameter.numel()) for bound in bounds[rank : rank + 2]))
+                for parameter, offset in zip(self._all, self._offsets, strict=False)
+            ]
+            for rank in range(place.world)
+        ]
+        for parameter, offset in zip(self._all, self._offsets, strict=False):
             state = optimizer.state[parameter]
             for kind, common in (("first", first), ("second", second)):
                 state[kind] = self._moved(state.get(kind), common, parameter, offset)
             parameter.data = self._moved(parameter.data, weights, parameter, offset)
-        self._bounds = [total * rank // place.world for rank in range(place.world + 1)]
-        optimizer.parts = {
-            parameter: self._span(self._rank, parameter, offset)
-            for parameter, offset in zip(self._parameters_in_order, self._offsets, strict=True)
-        }
+        optimizer.parts = dict(zip(self._all, self._owned[self._rank], strict=True))
         distributed.barrier()  # what the first process wrote is there for all
 
     def forward(self, *inputs: Any) -> Any:
@@ -60,37 +65,28 @@ class SharedCopies(nn.Module):
 
         What other processes own is left as it is. All processes must have gradients for the same parameters.
         """
-        placed = [
-            (parameter, offset, parameter.grad.view(-1))
-            for parameter, offset in zip(self._parameters_in_order, self._offsets, strict=True)
-            if parameter.grad is not None
-        ]
-        for rank in range(self._world):
+        flat = {at: p.grad.view(-1) for at, p in enumerate(self._all) if p.grad is not None}
+        for rank, owned in enumerate(self._owned):
             if rank != self._rank:
-                spans = [
-                    (self._span(rank, parameter, offset), offset, flat) for parameter, offset, flat in placed
-                ]
-                self._copy_out(spans)
+                mine = [gradient[owned[at]] for at, gradient in flat.items()]
+                torch._foreach_copy_(self._places(self._rank, rank, flat), mine)
         distributed.barrier()
-        own = [
-            (self._span(self._rank, parameter, offset), offset, flat) for parameter, offset, flat in placed
-        ]
-        sums = [flat[span] for span, _, flat in own]
-        for rank, area in enumerate(self._areas):
+        sums = [gradient[self._owned[self._rank][at]] for at, gradient in flat.items()]
+        for rank in range(len(self._owned)):
             if rank != self._rank:
-                torch._foreach_add_(sums, [_within(area, span, offset) for span, offset, _ in own])
+                torch._foreach_add_(sums, self._places(rank, self._rank, flat))
         return [part for part in sums if len(part)]
 
     def settle(self) -> None:
         """Wait until all processes have updated their parts."""
         distributed.barrier()
 
-    def _copy_out(self, spans: list[tuple[slice, int, Tensor]]) -> None:
-        area = self._areas[self._rank]
-        torch._foreach_copy_(
-            [_within(area, span, offset) for span, offset, _ in spans],
-            [flat[span] for span, _, flat in spans],
-        )
+    def _places(self, writer: int, owner: int, which: Iterable[int]) -> list[Tensor]:
+        """Where ``writer`` leaves what it has of the parameters ``which`` for ``owner``."""
+        area, owned = self._areas[writer], self._owned[owner]
+        return [
+            area[self._offsets[at] + owned[at].start : self._offsets[at] + owned[at].stop] for at in which
+        ]
 
     def _moved(self, tensor: Tensor | None, common: Tensor, parameter: nn.Parameter, offset: int) -> Tensor:
         """A view into ``common`` that holds what the first process has in ``tensor``, or zeros."""
@@ -99,26 +95,32 @@ class SharedCopies(nn.Module):
             view.copy_(tensor)
         return view
 
-    def _span(self, rank: int, parameter: nn.Parameter, offset: int) -> slice:
-        """What ``rank`` owns of a flattened parameter that begins at ``offset``."""
-        first, last = (
-            min(max(bound - offset, 0), parameter.numel()) for bound in self._bounds[rank : rank + 2]
-        )
-        return slice(first, last)
+
+def share(joint: nn.Module, optimizer: ElectraAdam, place: Place) -> SharedCopies | None:
+    """``joint`` in memory that all processes map; None where they cannot. All must call this together."""
+    if not can_share(place):
+        return None
+    elements = sum(_room(parameter) for parameter in _parameters(optimizer))
+    memory = _common_memory(elements * (3 + place.world), place)
+    return None if memory is None else SharedCopies(joint, optimizer, place, memory.view(-1, elements))
 
 
 def can_share(place: Place) -> bool:
-    """Whether all processes compute on the CPU of one host that lets them share memory."""
+    """Whether all processes compute on the CPU of one host that has memory without a name (Linux)."""
     on_one_host = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == place.world > 1
     return on_one_host and place.device.type == "cpu" and hasattr(os, "memfd_create")
 
 
-def _within(area: Tensor, span: slice, offset: int) -> Tensor:
-    return area[offset + span.start : offset + span.stop]
+def _parameters(optimizer: ElectraAdam) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _common_memory(size: int, place: Place) -> Tensor:
-    """float32 ``[size]`` zeros, the same memory in every process.
+def _room(parameter: nn.Parameter) -> int:
+    return -(-parameter.numel() // _ALIGNED) * _ALIGNED
+
+
+def _common_memory(size: int, place: Place) -> Tensor | None:
+    """float32 ``[size]`` zeros, the same memory in every process; None if one of them may not open it.
 
     A file without a name: it goes with the last process, whatever ends it, and no limit of /dev/shm (64 MB in
     a container) applies.
@@ -130,8 +132,13 @@ def _common_memory(size: int, place: Place) -> Tensor:
     shared = torch.tensor(where)
     distributed.broadcast(shared, 0)
     process, descriptor = shared.tolist()
-    memory = torch.from_file(f"/proc/{process}/fd/{descriptor}", shared=True, size=size, dtype=torch.float32)
-    distributed.barrier()
+    memory = None
+    # Other users' processes, and those of hardened hosts, are closed to us.
+    with contextlib.suppress(OSError, RuntimeError):
+        path = f"/proc/{process}/fd/{descriptor}"
+        memory = torch.from_file(path, shared=True, size=size, dtype=torch.float32)
+    failed = torch.tensor(int(memory is None))
+    distributed.all_reduce(failed)
     if place.first:
         os.close(descriptor)
-    return memory
+    return None if int(failed) else memory

@@ -111,6 +111,21 @@ def test_overdue_requests_are_finished_one_after_the_other() -> None:
     assert order == sorted(order)
 
 
+def test_an_overdue_request_of_one_model_does_not_hold_up_another_model() -> None:
+    queue, busy, other = BatchQueue(), lane(budget=200), lane(budget=200)
+    calls = []
+    for room, rows, arrival in ((busy, 40, 0.0), (busy, 1, 0.05), (other, 1, 0.065)):
+        load = Load(now=arrival, turn=arrival, limit=9999, pending_tokens=0, engaged_seconds=0.0)
+        calls.append(enqueue(room, [row(100)] * rows, RequestContext(deadline=10.0), load, 0.0, 0.1))
+        queue.add(calls[-1].entries)
+    order = []
+    while (batch := queue.take(now=9.0)) is not None:
+        order.append(batch.lane)
+    # By turn: seven of the forty rows, 0.01 s each, come before the other model's.
+    assert order.index(other) == 4
+    assert len(order) == 22
+
+
 def test_the_lane_of_the_earliest_turn_is_served_first() -> None:
     queue, first, second = BatchQueue(), lane(), lane()
     queue.add([entry(second, 10, turn=2.0), entry(first, 10, turn=1.0), entry(first, 10, turn=3.0)])

@@ -10,43 +10,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from app.tasks.local import local_model
 from tests.toy import toy_bundle
+from tests.training.evaluate.conftest import WORDS, write_labelled
 from training.evaluate.classification import MAJORITY, TFIDF, decisions, judge_classifier
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import read_test_set
-
-WORDS = [
-    "我喜欢苹果",
-    "今天天气很好",
-    "the cat sat",
-    "不坏的新闻",
-    "公园的人们",
-    "good dog",
-    "中国体育",
-    "一二三四五",
-]
-
-
-def table(path: Path, rows: list[tuple[str, str]], header: str = "label") -> str:
-    lines = [f"{header}\ttext", *(f"{label}\t{text}" for label, text in rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> EvaluateConfig:
-    gold = ["a", "b", "c", "a", "b", "c", "a", "a"]
-    test = table(tmp_path / "test.tsv", list(zip(gold, WORDS, strict=True)))
-    train = table(
-        tmp_path / "train.tsv",
-        [(label, f"{label}{text}") for label, text in zip(gold * 2, WORDS * 2, strict=True)],
-    )
-    return EvaluateConfig(test=test, train=[train], resamplings=100, threads=1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    directory = tmp_path_factory.mktemp("models")
-    return local_model(toy_bundle(directory, "abc", task="classify", labels=("a", "b", "c")), threads=1)
 
 
 def test_figures_are_scikit_learns(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -88,9 +55,13 @@ def test_several_labels(tmp_path: Path) -> None:
     several = local_model(bundle, threads=1)
     rows = [("a|b", WORDS[0]), ("", WORDS[1]), ("c", WORDS[2]), ("a", WORDS[3])]
     own = EvaluateConfig(
-        test=table(tmp_path / "test.tsv", rows, "labels"),
+        test=write_labelled(tmp_path / "test.tsv", rows, "labels"),
         train=[
-            table(tmp_path / "train.tsv", [("a|c", "我"), ("b", "你"), ("a", "他"), ("b|c", "的")], "labels")
+            write_labelled(
+                tmp_path / "train.tsv", [("a|c", "我"), ("b", "你"), ("a", "他"), ("b|c", "的")], "labels"
+            )
+                tmp_path / "train.tsv", [("a|c", "我"), ("b", "你"), ("a", "他"), ("b|c", "的")], "labels"
+            )
         ],
         resamplings=100,
     )
@@ -104,8 +75,7 @@ def test_several_labels(tmp_path: Path) -> None:
 
 
 def test_several_tables_are_judged_together_and_each(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "films").mkdir()
-    films = table(tmp_path / "films" / "test.tsv", [("c", "不坏"), ("a", "good"), ("b", "公园")])
+    films = write_labelled(tmp_path / "films" / "test.tsv", [("c", "不坏"), ("a", "good"), ("b", "公园")])
     own = EvaluateConfig(test=[*config.test_tables, films], train=config.train, resamplings=100, rows=4)
     test = read_test_set(model, own)
     assert [(one.name, one.split, one.rows) for one in test.tables] == [

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.evaluate.test_classification import WORDS, config, model, table
+from tests.training.evaluate.conftest import WORDS, write_labelled
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import data_set_name, read_test_set
-
-__all__ = ["config", "model"]  # fixtures
 
 
 def test_data_that_does_not_fit(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UserError, match="name a labelled table as test"):
         read_test_set(model, EvaluateConfig())
-    bad = table(tmp_path / "bad.tsv", [("a", "x"), ("7", "y")])
+    bad = write_labelled(tmp_path / "bad.tsv", [("a", "x"), ("7", "y")])
     with pytest.raises(
         UserError, match=r"bad\.tsv, line 3: label '7' is none of abc's \(a, b, c\); name its new"
     ):
@@ -36,7 +34,7 @@ def test_rows_shared_with_train_are_counted(model, config: EvaluateConfig, tmp_p
 def test_rows_shared_with_train_may_be_left_out_of_the_baselines(  # type: ignore[no-untyped-def]
     model, config: EvaluateConfig, tmp_path: Path
 ) -> None:
-    more = table(tmp_path / "more.tsv", [("a", WORDS[0]), ("b", "别的")])
+    more = write_labelled(tmp_path / "more.tsv", [("a", WORDS[0]), ("b", "别的")])
     own = EvaluateConfig(test=config.test, train=[*config.train, more], overlap="drop")
     test = read_test_set(model, own)
     assert [example.text for example in test.train if example.text in WORDS] == []
@@ -44,6 +42,19 @@ def test_rows_shared_with_train_may_be_left_out_of_the_baselines(  # type: ignor
     (line,) = test.warnings
     assert "1 train rows also stand in test" in line
     assert "left out of train" in line
+
+
+def test_tables_of_one_name_are_told_apart_and_none_counts_twice(  # type: ignore[no-untyped-def]
+    model, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    rows = [("a", WORDS[0])]
+    paths = [write_labelled(tmp_path / of / "reviews" / "test.tsv", rows) for of in ("old", "new")]
+    own = write_labelled(tmp_path / "mine.tsv", rows)
+    test = read_test_set(model, EvaluateConfig(test=[*paths, own]))
+    assert [table.name for table in test.tables] == ["old/reviews", "new/reviews", "mine"]
+    again = str(tmp_path / "new" / ".." / "old" / "reviews" / "test.tsv")
+    with pytest.raises(UserError, match=r"test: .*test\.tsv is named twice; its rows would count twice"):
+        read_test_set(model, EvaluateConfig(test=[*paths, again]))
 
 
 def test_names_of_data_sets() -> None:

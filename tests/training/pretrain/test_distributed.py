@@ -36,8 +36,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 from torch.distributed.tensor import DTensor
-from tests.training.pretrain.run_here import train
-from tests.training.pretrain.run_here import tiny_config
+from tests.training.pretrain.run_here import tiny_config, train
 from tests.training.pretrain.test_distributed import STEPS, still_config
 from torch.nn.parallel import DistributedDataParallel
 from training.pretrain import loop, parallel
@@ -73,7 +72,7 @@ train(root, "shared-gdes", config=still_config("gdes"))
 train(root, "shared-resumes-one", config=still_config())
 train(root, "shared-dropout", config=tiny_config(STEPS))
 train(root, "shared-dropout-again", config=tiny_config(STEPS))
-kind, parallel.can_share = DistributedDataParallel, lambda place: False
+kind, parallel.share = DistributedDataParallel, lambda *_: None
 train(root, "ddp", config=still_config())
 kind = None
 train(root, "fsdp", config=still_config(parallel="fsdp", micro_rows=2))

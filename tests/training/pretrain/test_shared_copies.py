@@ -12,22 +12,33 @@ from training.pretrain.shared_copies import can_share
 
 pytestmark = pytest.mark.timeout(300)
 
-# Three processes, so that a part has neighbours on both sides: tensors cut, whole, and of no process.
+# Three processes, so that a part has neighbours on both sides: tensors cut, whole, without gradient.
 SUM_AND_STEP = """
 import os
 import torch
 from torch import distributed, nn
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.pretrain.hardware import join
-from training.pretrain.shared_copies import SharedCopies
+from training.electra.optimizer import clip_parts
+from training.pretrain.shared_copies import share
 
 place = join()
 torch.manual_seed(place.rank)  # the first process's weights count
-model = nn.ModuleDict({"wide": nn.Linear(37, 11), "narrow": nn.Linear(3, 2), "unused": nn.Linear(2, 2)})
+model = nn.ModuleDict({"wide": nn.Linear(37, 11), "narrow": nn.Linear(3, 2), "unused": nn.Linear(20, 40)})
 if place.rank == 0:
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
 optimizer = ElectraAdam(parameter_groups(model, 0.01), 1e-2)
-copies = SharedCopies(nn.Identity(), optimizer, place)
+# One that may not open the memory is enough for all to do without.
+from_file = torch.from_file
+if place.rank == 1:
+    def refused(*_, **__):
+        raise RuntimeError("unable to open file")
+    torch.from_file = refused
+before = [p.data_ptr() for p in model.parameters()]
+assert share(nn.Identity(), optimizer, place) is None
+assert [p.data_ptr() for p in model.parameters()] == before
+torch.from_file = from_file
+copies = share(nn.Identity(), optimizer, place)
 everyones = [
     {name: torch.randn(p.shape, generator=torch.Generator().manual_seed(1000 * rank + i))
      for i, (name, p) in enumerate(model.named_parameters()) if "unused" not in name}
@@ -38,12 +49,15 @@ for _ in range(2):
         dict(model.named_parameters())[name].grad = gradient.clone()
     parts = copies.exchange()
     sizes = torch.tensor([sum(len(part) for part in parts)])
+    norm = clip_parts(parts, 1e9, distributed.group.WORLD)
+    whole_norm = torch.cat([sum(g[name] for g in everyones).reshape(-1) for name in everyones[0]]).norm()
+    torch.testing.assert_close(norm, whole_norm)
     optimizer.step()
     copies.settle()
     distributed.all_reduce(sizes)
     assert int(sizes) == 37 * 11 + 11 + 3 * 2 + 2
 if place.rank == 0:
-    alone = nn.ModuleDict({"wide": nn.Linear(37, 11), "narrow": nn.Linear(3, 2), "unused": nn.Linear(2, 2)})
+    alone = nn.ModuleDict({"wide": nn.Linear(37, 11), "narrow": nn.Linear(3, 2), "unused": nn.Linear(20, 40)})
     alone.load_state_dict(start)
     whole = ElectraAdam(parameter_groups(alone, 0.01), 1e-2)
     for _ in range(2):
