@@ -60,8 +60,6 @@ def test_several_labels(tmp_path: Path) -> None:
             write_labelled(
                 tmp_path / "train.tsv", [("a|c", "我"), ("b", "你"), ("a", "他"), ("b|c", "的")], "labels"
             )
-                tmp_path / "train.tsv", [("a|c", "我"), ("b", "你"), ("a", "他"), ("b|c", "的")], "labels"
-            )
         ],
         resamplings=100,
     )
