@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,14 @@ import torch
 
 from training.errors import UserError
 from training.finetune.data import RunData
-from training.finetune.features import Feature, FeatureBuilder, collate
+from training.finetune.features import FeatureBuilder
+from training.finetune.losses import class_weights
 from training.finetune.metrics import score
 from training.finetune.model import read_config
-from training.finetune.predict import length_batches
+from training.finetune.predict import ngram_logits
 from training.finetune.seed_run import RunParts, seed_logits
 from training.ngrams.fit import fit_ngrams, weigh
 from training.ngrams.model import NgramClassifier
-
-_BUDGET = 65536  # padded tokens looked up at once
 
 
 def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassifier, dict[str, Any]]:
@@ -39,6 +37,8 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
     model_config = read_config(Path(config.checkpoint))
     builder = FeatureBuilder(parts.tokenizer, config.task, parts.labels, model_config.max_position_embeddings)
     train = builder.build(data.train)
+    weights = class_weights(config.class_weights, config.task, parts.labels, train)
+    weights = None if weights is None else weights.numpy().astype(np.float64)
     try:
         ngrams = fit_ngrams(
             [row.input_ids for row in train],
@@ -47,18 +47,20 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
             special=[parts.tokenizer.token_to_id(f"[{name}]") for name in ("CLS", "SEP", "PAD")],
             longest=config.ngrams,
             terms=config.ngram_terms,
+            class_weights=weights,
         )
     except ValueError as error:
         raise UserError(
             f"ngrams: none can be fitted on train ({error}); give more rows, or set ngrams to 0"
         ) from None
-    answers = {
-        name: (split.examples, *_answers(ngrams, parts, place, builder.build(split.examples)))
-        for name, split in (("dev", parts.dev), ("test", parts.test))
-        if split.features
-    }
+    answers = {}
+    for name, split in (("dev", parts.dev), ("test", parts.test)):
+        if split.features:
+            whole = builder.build(split.examples)
+            network = np.stack(seed_logits(parts, place, whole))
+            answers[name] = (split.examples, whole, network, ngram_logits(ngrams, whole, parts.pad_id))
     _, features, *both = answers["dev"]
-    shares = weigh(*both, np.stack([row.target for row in features]))
+    shares = weigh(*both, np.stack([row.target for row in features]), weights)
     ngrams.shares.copy_(torch.tensor(shares))
     report: dict[str, Any] = {"terms": ngrams.terms, "shares": {"network": shares[0], "ngrams": shares[1]}}
     for name, (examples, features, network, counted) in answers.items():
@@ -68,15 +70,3 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
             for kind, logits in kinds.items()
         }
     return ngrams, report
-
-
-def _answers(
-    ngrams: NgramClassifier, parts: RunParts, place: Path, whole: Sequence[Feature]
-) -> tuple[Sequence[Feature], np.ndarray, np.ndarray]:
-    """``whole``, and logits ``[rows, labels]`` of the network and of the n-grams."""
-    counted = np.zeros((len(whole), len(parts.labels)), np.float32)
-    with torch.inference_mode():
-        for batch in length_batches([len(row) for row in whole], _BUDGET):
-            ids = collate([whole[at] for at in batch], parts.pad_id)["input_ids"]
-            counted[batch] = ngrams(ids).numpy()
-    return whole, np.stack(seed_logits(parts, place, whole)), counted

@@ -9,9 +9,11 @@ import torch
 from transformers import ElectraForPreTraining, ElectraForTokenClassification, PreTrainedModel
 
 from training.finetune.features import Feature, collate
+from training.ngrams.model import NgramClassifier
 
 # Larger batches stop paying on a processor; on a GPU memory is the bound.
 _BUDGET = {"cpu": 8192, "cuda": 65536}
+_LOOKED_UP = 65536  # padded tokens whose n-grams are looked up at once
 
 
 def predict_logits(
@@ -33,6 +35,15 @@ def predict_logits(
             for at, row in zip(indices, logits, strict=True):
                 result[at] = row[: len(rows[at])].copy() if per_token else row.copy()
     model.train(training)
+    return result
+
+
+def ngram_logits(ngrams: NgramClassifier, rows: Sequence[Feature], pad_id: int) -> np.ndarray:
+    """Logits of the n-grams alone, before their share, float32 ``[rows, labels]``."""
+    result = np.zeros((len(rows), len(ngrams.bias)), np.float32)
+    with torch.inference_mode():
+        for indices in length_batches([len(row) for row in rows], _LOOKED_UP):
+            result[indices] = ngrams(collate([rows[at] for at in indices], pad_id)["input_ids"]).numpy()
     return result
 
 

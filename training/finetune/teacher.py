@@ -13,7 +13,7 @@ from training.finetune.config import FinetuneConfig
 from training.finetune.features import Feature, FeatureBuilder, check_vocabulary
 from training.finetune.hardware import default_device
 from training.finetune.model import load_model, read_config
-from training.finetune.predict import predict_logits
+from training.finetune.predict import ngram_logits, predict_logits
 from training.ngrams.model import load_ngrams
 from training.tables import TOKEN_TASKS, Example
 from training.tokenizer import load_tokenizer
@@ -60,12 +60,9 @@ def teacher_logits(
     logits = predict_logits(model, rows, tokenizer.token_to_id("[PAD]"), bf16=bf16)
     ngrams = load_ngrams(directory, len(theirs)) if config.task not in TOKEN_TASKS else None
     if ngrams is not None:
-        with torch.inference_mode():
-            ids = [torch.from_numpy(row.input_ids)[None] for row in rows]
-            logits = [
-                ngrams.join(torch.from_numpy(of)[None], row)[0].numpy()
-                for of, row in zip(logits, ids, strict=True)
-            ]
+        counted = ngram_logits(ngrams, rows, tokenizer.token_to_id("[PAD]"))
+        network_share, ngram_share = ngrams.shares.numpy()
+        logits = list(network_share * np.stack(logits) + ngram_share * counted)
     del model
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -33,6 +33,7 @@ def fit_ngrams(
     special: Collection[int],
     longest: int,
     terms: int,
+    class_weights: np.ndarray | None = None,
 ) -> NgramClassifier:
     """Fit on rows of token ids, int ``[tokens]`` each.
 
@@ -41,6 +42,8 @@ def fit_ngrams(
         special: ids that are in no n-gram.
         longest: tokens of the longest n-gram.
         terms: n-grams kept, of those that two rows have: the ones that weigh most (see ``_heaviest``).
+        class_weights: ``[labels]``, what a row of the label counts; for several labels a row, what a row that
+            has the label counts against one that has not.
 
     Raises:
         ValueError: no n-gram at all (scikit-learn's own).
@@ -52,24 +55,30 @@ def fit_ngrams(
     names = counter.get_feature_names_out()
     texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
     idf = np.log((1 + len(rows)) / (1 + texts_with)) + 1
-    coefficients, bias = _logistic(_features(counts, idf), targets)
+    row_weights = _row_weights(targets, class_weights)
+    coefficients, bias = _logistic(_features(counts, idf), targets, row_weights)
     if len(names) > terms:
         kept = _heaviest(coefficients * idf, texts_with, terms)
         names, counts, idf = names[kept], counts[:, kept], idf[kept]
-        coefficients, bias = _logistic(_features(counts, idf), targets)
+        coefficients, bias = _logistic(_features(counts, idf), targets, row_weights)
     names = [tuple(map(int, name)) for name in names]
     return _module(build_trie(names, vocabulary), names, coefficients * idf, idf**2, bias, longest)
 
 
-def weigh(network: np.ndarray, ngrams: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+def weigh(
+    network: np.ndarray, ngrams: np.ndarray, targets: np.ndarray, class_weights: np.ndarray | None = None
+) -> tuple[float, float]:
     """Factors, 0 or more, of two models' logits ``[rows, labels]`` whose sum has the least cross-entropy.
 
-    ``targets`` as for ``fit_ngrams``. This calibrates too: one factor alone is temperature scaling (Guo et
-    al. 2017).
+    ``targets`` and ``class_weights`` as for ``fit_ngrams``. This calibrates too: one factor alone is
+    temperature scaling (Guo et al. 2017).
     """
-    loss = _several_loss if targets.ndim == 2 else _single_loss
+    losses = _several_losses if targets.ndim == 2 else _single_losses
+    row_weights = _row_weights(targets, class_weights)
     found = minimize(
-        lambda shares: loss(shares[0] * network + shares[1] * ngrams, targets),
+        lambda shares: np.average(
+            losses(shares[0] * network + shares[1] * ngrams, targets), weights=row_weights
+        ),
         x0=(0.5, 0.5),
         bounds=((0.0, 100.0), (0.0, 100.0)),
         method="L-BFGS-B",
@@ -105,13 +114,26 @@ def _analyzer(special: frozenset[int], longest: int) -> Callable[[np.ndarray], l
     return analyze
 
 
-def _logistic(features: sparse.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _row_weights(targets: np.ndarray, class_weights: np.ndarray | None) -> np.ndarray | None:
+    """What each row counts, ``[rows]``, or ``[rows, labels]`` for several labels a row."""
+    if class_weights is None:
+        return None
+    return np.where(targets, class_weights, 1.0) if targets.ndim == 2 else class_weights[targets]
+
+
+def _logistic(
+    features: sparse.csr_matrix, targets: np.ndarray, row_weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients ``[labels, terms]`` and bias ``[labels]``."""
     model = LogisticRegression(C=_PENALTY, max_iter=1000)
     if targets.ndim == 2:
-        parts = [_one_label(model, features, column) for column in targets.T]
+        columns = [None] * targets.shape[1] if row_weights is None else row_weights.T
+        parts = [
+            _one_label(model, features, target, weights)
+            for target, weights in zip(targets.T, columns, strict=True)
+        ]
         return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    model.fit(features, targets)
+    model.fit(features, targets, row_weights)
     if len(model.classes_) == 2:  # scikit-learn keeps the second label's only
         return np.vstack([-model.coef_, model.coef_]) / 2, np.concatenate(
             [-model.intercept_, model.intercept_]
@@ -120,12 +142,15 @@ def _logistic(features: sparse.csr_matrix, targets: np.ndarray) -> tuple[np.ndar
 
 
 def _one_label(
-    model: LogisticRegression, features: sparse.csr_matrix, target: np.ndarray
+    model: LogisticRegression,
+    features: sparse.csr_matrix,
+    target: np.ndarray,
+    weights: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients ``[1, terms]`` and bias ``[1]``; of a label that all rows or none have, the bias alone."""
     if target.all() or not target.any():
         return np.zeros((1, features.shape[1])), np.array([_CERTAIN if target.all() else -_CERTAIN])
-    model.fit(features, target)
+    model.fit(features, target, weights)
     return model.coef_, model.intercept_
 
 
@@ -159,11 +184,11 @@ def _module(
     )
 
 
-def _single_loss(logits: np.ndarray, targets: np.ndarray) -> float:
+def _single_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     shifted = logits - logits.max(axis=1, keepdims=True)
     normaliser = np.log(np.exp(shifted).sum(axis=1))
-    return float((normaliser - shifted[np.arange(len(targets)), targets]).mean())
+    return np.asarray(normaliser - shifted[np.arange(len(targets)), targets])
 
 
-def _several_loss(logits: np.ndarray, targets: np.ndarray) -> float:
-    return float((np.logaddexp(0, logits) - logits * targets).mean())
+def _several_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return np.asarray(np.logaddexp(0, logits) - logits * targets)

@@ -202,6 +202,17 @@ def test_ngrams_vote_beside_the_network(config: FinetuneConfig, tmp_path: Path) 
     assert student["dev"]["accuracy"] > alone["dev"]["accuracy"]
 
 
+def test_class_weights_reach_the_ngrams(config: FinetuneConfig, tmp_path: Path) -> None:
+    told = replace(config, ngrams=1, epochs=0.4, learning_rate=1e-5)
+    lean = {}
+    for heavy in ("negative", "positive"):
+        finetune(replace(told, class_weights={heavy: 50.0}), tmp_path / heavy, progress=False)
+        ngrams = load_ngrams(tmp_path / heavy, 2)
+        assert ngrams is not None
+        lean[heavy] = float(ngrams.bias[1] - ngrams.bias[0])
+    assert lean["positive"] > 1 > -1 > lean["negative"]
+
+
 def test_train_without_any_ngram_is_named(config: FinetuneConfig, tmp_path: Path) -> None:
     # 120 rows of one token each, no token twice: none stands in two rows.
     tokens = [token for token in load_tokenizer(Path(config.checkpoint)).get_vocab() if len(token) == 1]

@@ -66,3 +66,55 @@ def test_factors(several: bool) -> None:
     noise = generator.normal(size=true.shape)
     _, share = weigh(true, noise, targets)
     assert 0 <= share < 0.05
+
+
+def test_weighted_classes_as_scikit_learn() -> None:
+    texts, asked = different_letters(400, 4), different_letters(50, 5)
+    targets = np.array([int(text[0] in "ab") for text in texts])
+    vectorizer = TfidfVectorizer(analyzer="char", min_df=2)
+    truth = LogisticRegression(C=10.0, max_iter=1000, class_weight={0: 0.5, 1: 3.0})
+    truth.fit(vectorizer.fit_transform(texts), targets)
+    weights = np.array([0.5, 3.0])
+    model = fit_ngrams(
+        rows_of(texts), targets, vocabulary=12, special=(0, 1, 2), longest=1, terms=99, class_weights=weights
+    )
+    ours = torch.softmax(model(torch.tensor(np.stack(rows_of(asked)))), dim=1).numpy()
+    np.testing.assert_allclose(ours, truth.predict_proba(vectorizer.transform(asked)), atol=0.03)
+
+
+def test_weighted_labels_of_which_a_row_has_several() -> None:
+    texts = different_letters(400, 6)
+    targets = np.array([[text[0] == "a", "b" in text] for text in texts])
+
+    def found(weights: list[float]) -> np.ndarray:
+        model = fit_ngrams(
+            rows_of(texts),
+            targets,
+            vocabulary=12,
+            special=(0, 1, 2),
+            longest=1,
+            terms=99,
+            class_weights=np.array(weights),
+        )
+        return model(torch.tensor(np.stack(rows_of(texts)))).numpy() > 0
+
+    even, rare = found([1.0, 1.0]), found([7.0, 1.0])
+    assert rare[targets[:, 0], 0].mean() > even[targets[:, 0], 0].mean() + 0.3
+    assert (rare[:, 1] == even[:, 1]).all()  # the other label's weight is its own
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_factors_heed_the_weights_of_classes(several: bool) -> None:
+    """Each of two models knows one label alone: the heavier label's model gets the larger factor."""
+    generator = np.random.default_rng(7)
+    targets = generator.integers(0, 2, 4000)
+    told = np.where(generator.random(4000) < 0.7, targets, 1 - targets)
+    one, other = np.zeros((4000, 2)), np.zeros((4000, 2))
+    one[:, 0], other[:, 1] = told == 0, told == 1
+    wanted = np.eye(2, dtype=bool)[targets] if several else targets
+    even = weigh(one, other, wanted)
+    first = weigh(one, other, wanted, np.array([20.0, 1.0]))
+    second = weigh(one, other, wanted, np.array([1.0, 20.0]))
+    assert even[0] == pytest.approx(even[1], rel=0.2)
+    assert first[0] > first[1] + 0.5
+    assert second[1] > second[0] + 0.5
