@@ -31,10 +31,11 @@ STEPS = 4
 
 # One start of two processes trains all: starting is what costs.
 TRAIN_ALL = """
-import os, sys
+import functools, os, sys
 from pathlib import Path
 import torch
 from torch import distributed
+from torch._dynamo.utils import counters
 from torch.distributed.tensor import DTensor
 from tests.training.pretrain.run_here import tiny_config, train
 from tests.training.pretrain.test_distributed import STEPS, still_config
@@ -72,8 +73,13 @@ train(root, "shared-gdes", config=still_config("gdes"))
 train(root, "shared-resumes-one", config=still_config())
 train(root, "shared-dropout", config=tiny_config(STEPS))
 train(root, "shared-dropout-again", config=tiny_config(STEPS))
+parallel.compile_layers = functools.partial(parallel.compile_layers, backend="aot_eager")
+assert counters["stats"]["unique_graphs"] == 0
+train(root, "shared-compiled", config=still_config(compile=True, micro_rows=2))
+assert counters["stats"]["unique_graphs"] >= 2  # two sizes of layer
 kind, parallel.share = DistributedDataParallel, lambda *_: None
 train(root, "ddp", config=still_config())
+train(root, "ddp-compiled", config=still_config(compile=True))
 kind = None
 train(root, "fsdp", config=still_config(parallel="fsdp", micro_rows=2))
 train(root, "fsdp-resumes-one", config=still_config(parallel="fsdp"))
@@ -159,7 +165,9 @@ def assert_close(one: Path, two: Path) -> None:
     ("name", "reference"),
     [
         ("ddp", "one"),
+        ("ddp-compiled", "one"),
         ("shared", "one"),
+        ("shared-compiled", "one"),
         ("shared-gdes", "one-gdes"),
         ("fsdp", "one"),
         ("fsdp-gdes", "one-gdes"),
