@@ -53,6 +53,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         options = [option for option in arguments if option is not type(None)]
+        # A wrong word is most likely meant as one of the words.
+        options.sort(
+            key=lambda option: (typing.get_origin(option) is typing.Literal) == isinstance(value, str)
+        )
         for option in options[:-1]:
             try:
                 return _convert(option, value, where)
@@ -76,7 +80,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise UserError(f"{where}: expected keys and values, found {type(value).__name__}")
-        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            _key(arguments[0], key, where): _convert(arguments[1], item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as a string
@@ -89,3 +96,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where}: expected {hint.__name__}, found {value!r}")
         return value
     return value
+
+
+def _key(hint: Any, key: Any, where: str) -> Any:
+    """A key as ``hint`` wants it: YAML reads an unquoted ``0:`` as a number, and ``no:`` as false."""
+    if hint is not str or isinstance(key, str):
+        return key
+    if type(key) is int:
+        return str(key)
+    raise UserError(f"{where}: key {key!r} is {type(key).__name__}, not text; put it in quotation marks")

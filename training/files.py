@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from training.errors import UserError
+
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
@@ -25,6 +27,18 @@ def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_to_replace(directory: Path, mark: str, what: str) -> None:
+    """Refuse a directory that holds something else than ``what``, which the file named ``mark`` tells.
+
+    Raises:
+        UserError: it does, or it is a file; what stands there would be lost.
+    """
+    if directory.is_file():
+        raise UserError(f"{directory}: is a file; name a directory as output")
+    if directory.is_dir() and not (directory / mark).is_file() and any(directory.iterdir()):
+        raise UserError(f"{directory}: exists and holds no {what}; name another directory as output")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ class Outer:
     many: tuple[Inner, ...] = ()
     maybe: int | None = None
     table: dict[str, float] = field(default_factory=dict)
+    weights: Literal["none", "balanced"] | dict[str, float] = "none"
 
     def __post_init__(self) -> None:
         if self.rate > 1:
@@ -54,8 +55,19 @@ def test_nested_values_are_built() -> None:
         ({"name": "x", "inner": 3}, "expected keys and values, found int"),
         ({"name": "x", "many": 3}, "expected a list, found int"),
         ({"name": "x", "maybe": True}, "expected int, found True"),
+        ({"name": "x", "weights": "balance"}, "'balance' is not allowed; did you mean 'balanced'"),
+        ({"name": "x", "weights": {"a": "b"}}, r"weights\.a: expected a number, found 'b'"),
+        ({"name": "x", "table": {False: 1}}, "table: key False is bool, not text; put it in quotation marks"),
+        ({"name": "x", "table": {1.5: 1}}, "table: key 1.5 is float, not text"),
     ],
 )
 def test_mistakes_name_the_key_and_the_cure(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         from_mapping(Outer, values, "a.yaml")
+
+
+def test_a_number_is_taken_as_the_name_that_it_stands_for() -> None:
+    values = {"name": "x", "table": {0: 1, "1": 2}, "weights": {0: 3}}
+    built = from_mapping(Outer, values, "a.yaml")
+    assert built.table == {"0": 1.0, "1": 2.0}
+    assert built.weights == {"0": 3.0}

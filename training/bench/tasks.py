@@ -6,6 +6,7 @@ network was worth its training.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ def measure_tasks(
 ) -> dict[str, Any]:
     """Fine-tune every task from ``checkpoint`` and from random weights; write tasks.json and tasks.md.
 
-    What was finished before is not trained again; the files are written after every task.
+    What was finished before is not trained again; the files are written after every task, and hold the tasks
+    of earlier calls too, as long as the checkpoint is the same.
 
     Raises:
         UserError: see ``finetune``; ``only`` names no task.
@@ -79,9 +81,10 @@ def measure_tasks(
     if fresh:
         fresh_checkpoint(checkpoint, output / "fresh")
         starts["fresh"] = (output / "fresh", {"layer_decay": _FRESH_DECAY, "baselines": False})
-    figures: dict[str, Any] = {}
+    weights = _digest(checkpoint)
+    figures = _earlier(output / "tasks.json", suite, weights)
     for task in only or list(suite.tasks):
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"checkpoint": weights}
         for start, (directory, changes) in starts.items():
             report(f"== {task}, {start}")
             config = suite.config(task, directory, **changes)
@@ -96,20 +99,65 @@ def measure_tasks(
 
 
 def fresh_checkpoint(like: Path, directory: Path, seed: int = 0) -> None:
-    """The architecture and tokenizer of ``like`` with weights as they are before pretraining."""
+    """The architecture and tokenizer of ``like`` with weights as they are before pretraining.
+
+    One that is there is kept if it is of the same architecture and tokenizer.
+    """
     import torch
     from transformers import ElectraForPreTraining
 
     from training.finetune.model import read_config
 
-    if (directory / "model.safetensors").is_file():
+    tokenizer = [f for f in like.iterdir() if f.name.startswith("tokenizer") or f.name == "vocab.txt"]
+    if (
+        (directory / "model.safetensors").is_file()
+        and _architecture(directory) == _architecture(like)
+        and all(_same_bytes(file, directory / file.name) for file in tokenizer)
+    ):
         return
     with torch.random.fork_rng(), atomic_directory(directory) as made:
         torch.manual_seed(seed)
         ElectraForPreTraining(read_config(like)).save_pretrained(made)
-        for file in like.iterdir():
-            if file.name.startswith("tokenizer") or file.name == "vocab.txt":
-                shutil.copy2(file, made / file.name)
+        for file in tokenizer:
+            shutil.copy2(file, made / file.name)
+
+
+def _architecture(checkpoint: Path) -> dict[str, Any]:
+    """Its configuration without what saving adds."""
+    from training.finetune.model import read_config
+
+    values = read_config(checkpoint).to_dict()
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in ("architectures", "dtype", "transformers_version")
+    }
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _digest(checkpoint: Path) -> str:
+    """Of a checkpoint's weights and configuration."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        if (checkpoint / name).is_file():  # `finetune` says what is missing
+            digest.update((checkpoint / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _earlier(file: Path, suite: TaskSuite, weights: str) -> dict[str, Any]:
+    """Figures of earlier calls with the same weights."""
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {
+        task: figures[task]
+        for task in suite.tasks
+        if task in figures and figures[task].get("checkpoint") == weights
+    }
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:

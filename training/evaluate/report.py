@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bundle import Metric
-from training.errors import UserError
-from training.files import atomic_directory
+from training.files import atomic_directory, refuse_to_replace
 
 MARKDOWN, JSON = "report.md", "report.json"
 Cell = str | int | float
@@ -92,8 +91,7 @@ def write_report(report: Report, plots: Path, directory: Path) -> None:
     Raises:
         UserError: the directory exists and holds something else, which would be lost.
     """
-    if directory.exists() and not (directory / JSON).is_file() and any(directory.iterdir()):
-        raise UserError(f"{directory}: exists and holds no report; name another directory as output")
+    refuse_to_replace(directory, JSON, "report")
     with atomic_directory(directory) as root:
         for image in sorted(plots.glob("*.png")):
             (root / image.name).write_bytes(image.read_bytes())

@@ -30,6 +30,9 @@ _ARCHITECTURES: dict[str, tuple[Kind, Any]] = {
     "ElectraForTokenClassification": ("discriminator", ElectraForTokenClassification),
     "ElectraForMaskedLM": ("generator", ElectraForMaskedLM),
 }
+# What an error detector's labels are called, in lower case: tables write 0 and 1, c and i; taggers O and ERR.
+_RIGHT_NAMES = {"original", "right", "correct", "ok", "0", "c", "o", "label_0"}
+_REPLACED_NAMES = {"replaced", "wrong", "incorrect", "error", "err", "b-err", "1", "i", "label_1"}
 _VOCABULARY_PADDING = 128  # embedding tables are padded to multiples of up to this many rows
 
 
@@ -110,6 +113,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     checkpoint = Checkpoint(path, kind, model.eval())
     _check_labels(checkpoint, architecture)
+    if architecture == "ElectraForTokenClassification":
+        _put_replaced_last(checkpoint)
     if kind == "classifier":
         return replace(checkpoint, ngrams=load_ngrams(path, len(checkpoint.labels)))
     return checkpoint
@@ -209,7 +214,7 @@ def _check_labels(checkpoint: Checkpoint, architecture: str) -> None:
     if architecture == "ElectraForTokenClassification" and len(labels) != 2:
         raise UserError(
             f"{where}: a token classifier with {len(labels)} labels is no error detector; "
-            "one with two labels (right, replaced) can be exported as an encoder"
+            "one with two labels (original, replaced) can be exported as an encoder"
         )
     if checkpoint.kind != "classifier":
         return
@@ -222,3 +227,27 @@ def _check_labels(checkpoint: Checkpoint, architecture: str) -> None:
         raise UserError(
             f"{where}: label {repeated[0]!r} stands twice in id2label; give every label its own name"
         )
+
+
+def _put_replaced_last(checkpoint: Checkpoint) -> None:
+    """Order the two labels of an error detector by their names: its logit is the second's over the first's.
+
+    Fine-tuning sorts labels, so that ERR comes before O.
+
+    Raises:
+        UserError: names that do not say which of them means replaced.
+    """
+    first, last = (label.lower() for label in checkpoint.labels)
+    if first in _RIGHT_NAMES and last in _REPLACED_NAMES:
+        return
+    if first not in _REPLACED_NAMES or last not in _RIGHT_NAMES:
+        raise UserError(
+            f"{checkpoint.path / 'config.json'}: labels {' and '.join(checkpoint.labels)} do not say which "
+            "means replaced; rename them original and replaced in id2label, and in label2id"
+        )
+    head, config = checkpoint.model.classifier, checkpoint.model.config
+    with torch.no_grad():
+        head.weight.copy_(head.weight.flip(0))
+        head.bias.copy_(head.bias.flip(0))
+    config.id2label = dict(enumerate(reversed(checkpoint.labels)))
+    config.label2id = {label: at for at, label in config.id2label.items()}

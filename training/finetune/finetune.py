@@ -18,7 +18,7 @@ import torch
 
 from training.allocator import keep_freed_memory
 from training.errors import UserError
-from training.files import atomic_directory
+from training.files import atomic_directory, refuse_to_replace
 from training.finetune.baseline_scores import baseline_scores
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
@@ -48,9 +48,11 @@ def finetune(
     ``restart`` begins anew in both cases.
 
     Raises:
-        UserError: bad data, checkpoint or configuration.
+        UserError: bad data, checkpoint or configuration; ``output_dir`` holds something else.
     """
     start = time.perf_counter()
+    output_dir = output_dir.absolute()  # "." has no name to put a temporary one beside
+    refuse_to_replace(output_dir, REPORT_NAME, "fine-tuned model")
     threads = config.threads or granted_threads()
     torch.set_num_threads(threads)
     keep_freed_memory()

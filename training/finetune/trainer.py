@@ -149,7 +149,7 @@ def training_arguments(
     steps_per_epoch = -(-rows // config.batch_size)
     total = max(1, round(steps_per_epoch * config.epochs))
     every = max(1, min(steps_per_epoch // config.evaluations_per_epoch, total))
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=total,
         per_device_train_batch_size=config.batch_size,
@@ -177,6 +177,9 @@ def training_arguments(
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    # Of several GPUs the first: Trainer would multiply the rows of a step by their number.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def last_checkpoint(work: Path) -> str | None:

@@ -6,7 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from training.config import from_mapping
 from training.electra.config import PRESETS, ElectraConfig
+from training.errors import UserError
 
 Numbers = Literal["auto", "float32", "bfloat16"]
 
@@ -110,12 +112,8 @@ class PretrainConfig:
             raise ValueError(
                 "noise_share needs word_initialization: cooccurrence, which knows the frequencies"
             )
-        known = {field.name for field in dataclasses.fields(ElectraConfig)}
-        for key in self.model:
-            if key not in known or key == "vocab_size":
-                raise ValueError(
-                    f"model: unknown key {key!r}; known keys: {', '.join(sorted(known - {'vocab_size'}))}"
-                )
+        if "vocab_size" in self.model:
+            raise ValueError("model: vocab_size is the tokenizer's; leave it out")
         self.electra_config(30522)
 
     @property
@@ -131,9 +129,13 @@ class PretrainConfig:
         """The model of this run for a vocabulary.
 
         Raises:
-            ValueError: a combination of sizes that cannot be.
+            ValueError: an unknown key, a value of the wrong kind, or sizes that cannot be together.
         """
-        config = dataclasses.replace(PRESETS[self.preset], **self.model, vocab_size=vocab_size)
+        values = PRESETS[self.preset].to_dict() | self.model | {"vocab_size": vocab_size}
+        try:
+            config = from_mapping(ElectraConfig, values, "model")
+        except UserError as error:
+            raise ValueError(str(error)) from None
         longest = max(phase.length for phase in self.phases)
         if longest > config.max_position_embeddings:
             raise ValueError(

@@ -22,6 +22,7 @@ from training.pretrain.cooccurrence import count, start_from_counts
 from training.pretrain.hardware import Place, autocast, hardware_name
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
+from training.pretrain.resume import changed_settings
 from training.pretrain.rows import RowSource
 from training.pretrain.warmstart import record_of, warm_start
 from training.pretrain.words import WordFinder
@@ -52,6 +53,8 @@ class Run:
     saved_step: int = -1
     # What had gone into the weights that it started from: tokens_seen, matmul_flops, hardware; or nothing.
     before: dict[str, Any] = field(default_factory=dict)
+    # Settings that are others than those of the checkpoint that it goes on from.
+    changed: list[str] = field(default_factory=list)
 
     def phase_of(self, step: int) -> tuple[int, int]:
         """Phase number of ``step``, and steps since that phase began."""
@@ -101,7 +104,12 @@ def set_up(
     place: Place,
     progress: bool = False,
 ) -> Run:
-    """Open the data, build the model, and restore the newest good checkpoint if there is one."""
+    """Open the data, build the model, and restore the newest good checkpoint if there is one.
+
+    Raises:
+        UserError: a split without documents, a tokenizer or corpus that does not fit, a checkpoint of other
+            settings (``changed_settings``).
+    """
     shards = TokenShards(shards_dir, tokenizer_path)
     tokenizer = load_tokenizer(tokenizer_path)
     electra = config.electra_config(tokenizer.get_vocab_size())
@@ -120,6 +128,8 @@ def set_up(
         )
         for number, phase in enumerate(config.phases)
     ]
+    for phase in config.phases:
+        RowSource(shards, "heldout", phase.length, seed=0)  # one that is missing must not end hours of work
     output_dir.mkdir(parents=True, exist_ok=True)
     last = checkpoints.latest_good(output_dir / "checkpoints")
     if last is None and config.warm_start:
@@ -173,6 +183,7 @@ def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
                 f"{last.path}: was trained with another {key}; choose another output directory, "
                 f"or restore the old {key}"
             )
+    run.changed = changed_settings(run.config, last.state.get("config", {}), last.step, str(last.path))
     checkpoints.restore(last, run.model, run.optimizer)
     run.step, run.tokens = last.step, int(last.state["tokens"])
     run.history = [(step, Health(**values)) for step, values in last.state["history"]]
@@ -216,4 +227,5 @@ def describe(run: Run) -> None:
         f"({run.config.total_tokens / max(tokens, 1):.1f} passes), "
         f"{run.place.world} process(es) on {run.place.device.type} in {numbers}"
         + (f"; going on from step {run.step}" if run.step else "")
+        + (f" with another {', '.join(run.changed)}" if run.changed else "")
     )

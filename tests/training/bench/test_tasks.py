@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
-from training.bench.tasks import fresh_checkpoint, measure_tasks, read_suite, rehearse, table
+from training.bench.tasks import TaskSuite, fresh_checkpoint, measure_tasks, read_suite, rehearse, table
 from training.cli import main
 from training.errors import UserError
 from training.finetune.dry_run import reviews, tiny_checkpoint
+from training.finetune.model import read_config
 
 SUITE = Path(__file__).parents[3] / "training" / "bench" / "tasks.yaml"
 
@@ -41,6 +43,38 @@ def test_finished_tasks_are_not_trained_again(tmp_path: Path) -> None:
     began = (tmp_path / "tasks" / "reviews" / "fresh" / "finetune.json").stat().st_mtime_ns
     assert rehearse(tmp_path) == first
     assert (tmp_path / "tasks" / "reviews" / "fresh" / "finetune.json").stat().st_mtime_ns == began
+
+
+def test_random_weights_are_made_anew_for_another_architecture(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "one")
+    fresh_checkpoint(checkpoint, tmp_path / "fresh")
+    file = tmp_path / "fresh" / "model.safetensors"
+    made = file.stat().st_mtime_ns
+    fresh_checkpoint(checkpoint, tmp_path / "fresh")
+    assert file.stat().st_mtime_ns == made
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    config["num_hidden_layers"] += 1
+    (checkpoint / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    fresh_checkpoint(checkpoint, tmp_path / "fresh")
+    assert read_config(tmp_path / "fresh").num_hidden_layers == config["num_hidden_layers"]
+
+
+def test_a_later_call_keeps_the_figures_of_the_same_checkpoint_only(tmp_path: Path) -> None:
+    rows = "\n".join(["label\ttext", *(f"{label}\t{text}" for label, text in reviews(40, seed=1))])
+    (tmp_path / "t.tsv").write_text(rows + "\n", encoding="utf-8")
+    table = [str(tmp_path / "t.tsv")]
+    keys = {"train": table, "dev": table, "test": table, "epochs": 0.5, "max_tokens": 16}
+    suite = TaskSuite({"one": keys, "other": keys})
+
+    def measure(checkpoint: Path, task: str) -> set[str]:
+        return set(
+            measure_tasks(suite, checkpoint, tmp_path / "out", only=[task], fresh=False, progress=False)
+        )
+
+    first = tiny_checkpoint(tmp_path / "first", seed=1)
+    assert measure(first, "one") == {"one"}
+    assert measure(first, "other") == {"one", "other"}
+    assert measure(tiny_checkpoint(tmp_path / "second", seed=2), "other") == {"other"}
 
 
 def test_the_shipped_suite_is_valid_and_mistakes_are_named(tmp_path: Path) -> None:

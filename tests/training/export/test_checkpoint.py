@@ -117,6 +117,39 @@ def test_a_generator_with_another_vocabulary_is_refused(material: Path, tmp_path
 def test_a_token_classifier_is_an_error_detector_with_two_labels_only(
     labels: int, accepted: bool, tmp_path: Path
 ) -> None:
+    tiny_token_classifier(tuple(f"LABEL_{at}" for at in range(labels))).save_pretrained(tmp_path)
+    if accepted:
+        assert load_checkpoint(tmp_path).kind == "discriminator"
+    else:
+        with pytest.raises(UserError, match="with 5 labels is no error detector"):
+            load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "sign"),
+    [(("O", "ERR"), 1), (("ERR", "O"), -1), (("c", "i"), 1), (("Replaced", "Original"), -1)],
+)
+def test_the_labels_of_an_error_detector_are_told_by_name(
+    names: tuple[str, str], sign: int, tmp_path: Path
+) -> None:
+    model = tiny_token_classifier(names)
+    model.save_pretrained(tmp_path)
+    loaded = load_checkpoint(tmp_path)
+    ids = torch.tensor([[2, 7, 9, 3]])
+    with torch.no_grad():
+        theirs, ours = model(ids).logits, loaded.model(ids).logits
+    expected = sign * (theirs[..., 1] - theirs[..., 0])
+    torch.testing.assert_close(ours[..., 1] - ours[..., 0], expected)
+    assert loaded.labels == list(names[::sign])
+
+
+def test_labels_that_do_not_say_which_means_replaced_are_refused(tmp_path: Path) -> None:
+    tiny_token_classifier(("PER", "LOC")).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="labels PER and LOC do not say which means replaced; rename them"):
+        load_checkpoint(tmp_path)
+
+
+def tiny_token_classifier(labels: tuple[str, ...]) -> ElectraForTokenClassification:
     torch.manual_seed(0)
     config = ElectraConfig(
         vocab_size=50,
@@ -125,11 +158,7 @@ def test_a_token_classifier_is_an_error_detector_with_two_labels_only(
         num_hidden_layers=1,
         num_attention_heads=1,
         intermediate_size=8,
-        num_labels=labels,
+        id2label=dict(enumerate(labels)),
+        label2id={label: at for at, label in enumerate(labels)},
     )
-    ElectraForTokenClassification(config).save_pretrained(tmp_path)
-    if accepted:
-        assert load_checkpoint(tmp_path).kind == "discriminator"
-    else:
-        with pytest.raises(UserError, match="with 5 labels is no error detector"):
-            load_checkpoint(tmp_path)
+    return ElectraForTokenClassification(config).eval()

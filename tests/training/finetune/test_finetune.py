@@ -177,6 +177,21 @@ def test_a_linear_teacher_labels_text_too(config: FinetuneConfig, tmp_path: Path
     assert report["seeds"][0]["steps"] == 16 * 5  # 36 rows
 
 
+def test_an_output_that_holds_something_else_is_left_alone(
+    config: FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "mine" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("precious", encoding="utf-8")
+    monkeypatch.chdir(notes.parent)
+    for output in (notes.parent, Path(".")):
+        with pytest.raises(UserError, match="mine: exists and holds no fine-tuned model; name another"):
+            finetune(config, output, progress=False)
+    with pytest.raises(UserError, match=r"notes\.txt: is a file"):
+        finetune(config, notes, progress=False)
+    assert notes.read_text(encoding="utf-8") == "precious"
+
+
 def test_ngrams_vote_beside_the_network(config: FinetuneConfig, tmp_path: Path) -> None:
     test = _table(tmp_path / "test.tsv", reviews(40, seed=5))
     told = replace(config, test=(test,), ngrams=2, epochs=1.0, learning_rate=1e-5)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import TrainingArguments
 
 from training.finetune.config import FinetuneConfig
 from training.finetune.trainer import last_checkpoint, training_arguments
@@ -22,6 +24,20 @@ def test_evaluations_fall_on_whole_shares_of_an_epoch(
     arguments = training_arguments(config, tmp_path, rows, 3, "accuracy", bf16=False, progress=False)
     assert (arguments.max_steps, arguments.eval_steps, arguments.save_steps) == (steps, every, every)
     assert (arguments.warmup_steps, arguments.seed) == (round(steps / 2), 3)
+
+
+def test_several_gpus_do_not_multiply_the_rows_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_gpus(arguments: TrainingArguments) -> torch.device:
+        arguments._n_gpu = 2
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(two_gpus))
+    config = FinetuneConfig("c", ("t",), batch_size=16)
+    arguments = training_arguments(config, tmp_path, 64, 3, "accuracy", bf16=False, progress=False)
+    monkeypatch.undo()
+    assert arguments.train_batch_size == 16
 
 
 def test_the_newest_whole_checkpoint_wins_and_half_ones_go(tmp_path: Path) -> None:

@@ -8,9 +8,13 @@ import pytest
 from transformers import AutoTokenizer, ElectraForMaskedLM, ElectraForPreTraining
 
 from tests.training.pretrain.run_here import tiny_config, train
+from training.corpus import CorpusConfig, SourceConfig, build
+from training.errors import UserError
 from training.pretrain.config import PhaseConfig
 from training.pretrain.hardware import hardware_name
 from training.pretrain.log import read_log
+from training.pretrain.loop import pretrain
+from training.rehearsal import synthetic_documents
 from training.tokenizer import load_tokenizer
 
 
@@ -56,6 +60,46 @@ def test_a_finished_run_is_not_trained_again(root: Path) -> None:
     assert (run / "log.jsonl").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 1e-4}, "is finished and was trained with another learning_rate; choose another"),
+        ({"whole_word_masking": True, "noise_share": 0.0}, "trained with another whole_word_masking"),
+        ({"word_initialization": "cooccurrence"}, "started with word_initialization 'normal', not 'cooc"),
+        ({"warm_start": "elsewhere"}, "started with warm_start None, not 'elsewhere'"),
+        ({"phases": (PhaseConfig(steps=2, length=32, rows=4),)}, "has made 2 steps of other phases"),
+        (
+            {"phases": (PhaseConfig(steps=1, length=32, rows=8),), "warmup_steps": 1},
+            "has made 2 steps of other phases",
+        ),
+    ],
+)
+def test_a_finished_run_does_not_take_on_other_settings(root: Path, changes: dict, message: str) -> None:
+    run = train(root, steps=2)
+    record = (run / "pretrained" / "pretrain.json").read_bytes()
+    with pytest.raises(UserError, match=message):
+        train(root, config=dataclasses.replace(tiny_config(2), **changes))
+    assert (run / "pretrained" / "pretrain.json").read_bytes() == record
+
+
+def test_a_longer_run_may_go_on_otherwise_and_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(root, steps=2)
+    phases = (PhaseConfig(steps=2, length=32, rows=8), PhaseConfig(steps=1, length=16, rows=4))
+    config = tiny_config(2, learning_rate=1e-4, keep_last=1, temperature=0.9)
+    config = dataclasses.replace(config, phases=phases)
+    pretrain(config, root / "shards", root / "tokenizer", root / "run", progress=True)
+    assert "going on from step 2 with another learning_rate, temperature" in capsys.readouterr().out
+
+
+def test_text_without_held_out_documents_is_refused_before_the_first_step(root: Path) -> None:
+    (root / "text.txt").write_text("\n\n".join(synthetic_documents(60)), encoding="utf-8")
+    corpus = CorpusConfig(sources=(SourceConfig(path=str(root / "text.txt")),), held_out=0.0, workers=1)
+    build(corpus, root / "tokenizer" / "tokenizer.json", root / "no-held-out", progress=False)
+    with pytest.raises(UserError, match="no heldout documents; use more text, or a larger corpus"):
+        pretrain(tiny_config(2), root / "no-held-out", root / "tokenizer", root / "other-run", progress=False)
+    assert not (root / "other-run").exists()
+
+
 def test_whole_word_masking_and_gdes_run(root: Path) -> None:
     config = tiny_config(2, whole_word_masking=True)
     config = dataclasses.replace(config, model=config.model | {"embedding_sharing": "gdes"})
@@ -78,5 +122,15 @@ def test_wrong_settings_are_refused() -> None:
         tiny_config(3, warmup_steps=10)
     with pytest.raises(ValueError, match="unknown key 'hiden_size'"):
         dataclasses.replace(tiny_config(3), model={"hiden_size": 3})
+    with pytest.raises(
+        ValueError, match=r"model\.embedding_sharing: 'gds' is not allowed; did you mean 'gdes'"
+    ):
+        dataclasses.replace(tiny_config(3), model={"embedding_sharing": "gds"})
+    with pytest.raises(ValueError, match=r"model\.num_hidden_layers: expected int, found '6'"):
+        dataclasses.replace(tiny_config(3), model={"num_hidden_layers": "6"})
+    with pytest.raises(ValueError, match="vocab_size is the tokenizer's"):
+        dataclasses.replace(tiny_config(3), model={"vocab_size": 6})
+    written = dataclasses.replace(tiny_config(3), model={"initializer_range": "2e-2"})  # as YAML reads it
+    assert written.electra_config(100).initializer_range == 0.02
     with pytest.raises(ValueError, match="rows of 256 tokens"):
         dataclasses.replace(tiny_config(3), phases=(PhaseConfig(steps=10, length=256),))
