@@ -117,6 +117,9 @@ def read_table(
     Args:
         split: part of a saved ``DatasetDict`` to read: train, dev or test.
         drop_empty: leave out rows with an empty text (and warn) instead of refusing the file.
+    A label of -1 is one like any other, in every kind of file; only a saved Hugging Face data set with class
+    names means an unlabelled row by it.
+
         label_names: new names for labels as they stand in the file, such as ``{"0": "negative"}``.
 
     Raises:
@@ -296,7 +299,7 @@ def _label(row: Row, names: dict[str, str], where: str) -> str:
     if isinstance(value, list | dict):
         kind = type(value).__name__
         raise UserError(f"{where}: column {column!r} holds a {kind}; for several labels use multi_label")
-    text = "" if value is None or value == -1 else str(value).strip()
+    text = "" if value is None else str(value).strip()
     if not text:
         raise UserError(f"{where}: no label in column {column!r}; label the row or remove it")
     return text

@@ -94,6 +94,23 @@ def test_a_bad_row_is_named(tmp_path: Path, task: Any, row: dict[str, Any], mess
 
 
 def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:
+def test_minus_one_is_a_label_in_every_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\na\t-1\nb\t1\n", encoding="utf-8")
+    rows = _jsonl(tmp_path, {"text": "a", "label": -1}, {"text": "b", "label": 1})
+    assert read_table(path).labels == read_table(rows).labels == ["-1", "1"]
+
+
+def test_an_unlabelled_row_of_a_data_set_is_named(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"label": ClassLabel(names=["no", "yes"]), "text": Value("string")})
+    data = Dataset.from_list([{"text": "a", "label": 1}, {"text": "b", "label": -1}], features=features)
+    data.save_to_disk(str(tmp_path / "data"))
+    with pytest.raises(UserError, match="row 2: no label in column 'label'"):
+        read_table(tmp_path / "data")
+
+
     path = _jsonl(tmp_path, {"review_text": "a", "label": 1})
     with pytest.raises(
         UserError, match=r"no column 'reveiw_text' \(columns\.text\); did you mean 'review_text'"
