@@ -8,6 +8,7 @@ Lower-casing and accent stripping are separate choices and are saved with the to
 
 from __future__ import annotations
 
+import hashlib
 import json
 import unicodedata
 from collections import Counter
@@ -222,5 +223,14 @@ def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
 
 
 def tokenizer_digest(path: Path) -> str:
-    """SHA-256 of ``tokenizer.json`` (a file, or in a directory): the key under which token ids are valid."""
-    return sha256_of(path / TOKENIZER_NAME if path.is_dir() else path)
+    """SHA-256 of ``tokenizer.json`` (a file, or in a directory): the key under which token ids are valid.
+
+    Where only ``vocab.txt`` is, that of the ``tokenizer.json`` that ``save_tokenizer`` would write.
+
+    Raises:
+        UserError: see ``load_tokenizer``.
+    """
+    file = path / TOKENIZER_NAME if path.is_dir() else path
+    if file.suffix == ".json" and file.is_file():
+        return sha256_of(file)
+    return hashlib.sha256(load_tokenizer(path).to_str(pretty=False).encode()).hexdigest()
