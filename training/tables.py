@@ -11,6 +11,7 @@ from typing import Literal
 
 from training.errors import UserError
 from training.table_files import RawTable, Row, read_rows
+from training.tokenizer import is_blank
 
 Task = Literal["single_label", "multi_label", "token_labels", "error_detection"]
 Units = tuple[tuple[int, int], ...]
@@ -119,6 +120,10 @@ def read_table(
         drop_empty: leave out rows with an empty text (and warn) instead of refusing the file.
     A label of -1 is one like any other, in every kind of file; only a saved Hugging Face data set with class
     names means an unlabelled row by it.
+    Args:
+        split: part of a saved ``DatasetDict`` to read: train, dev or test.
+        drop_empty: leave out rows with an empty text (see ``is_blank``), and warn, instead of refusing the
+            file.
 
         label_names: new names for labels as they stand in the file, such as ``{"0": "negative"}``.
 
@@ -133,7 +138,7 @@ def read_table(
         where = f"{raw.path}, {row.place}"
         text, units = _text_of(row, names, where)
         pair = _string(row, names, "text_pair", where) if "text_pair" in names else None
-        if not text.strip() or (pair is not None and not pair.strip()):
+        if is_blank(text) or (pair is not None and is_blank(pair)):
             empty.append(row.place)
             continue
         labels = _labels_of(row, names, task, units, columns.label_separator, where)

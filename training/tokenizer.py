@@ -146,6 +146,21 @@ def _alphabet(counts: Counter[str], shell: Tokenizer, minimum: int) -> list[str]
     )
 
 
+_CLEANING = normalizers.BertNormalizer(
+    clean_text=True, handle_chinese_chars=False, strip_accents=True, lowercase=False
+)
+
+
+def is_blank(text: str) -> bool:
+    """Whether cleaning leaves nothing of ``text`` (blanks, controls, zero-width characters, accents alone).
+
+    The service refuses such a text.
+    """
+    if any(map(str.isalnum, text)):  # as nearly always: cleaning takes no letter and no digit
+        return False
+    return not _CLEANING.normalize_str(text.encode(errors="ignore").decode()).strip()
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Load ``tokenizer.json``, from a file or a checkpoint directory; a directory with only ``vocab.txt``
     works too.

@@ -79,6 +79,7 @@ def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None
         ("single_label", {"text": "a", "label": [1]}, "line 1: column 'label' holds a list; for several"),
         ("single_label", {"text": 7, "label": 1}, "line 1: column 'text' holds a int, not a text"),
         ("single_label", {"text": "　", "label": 1}, "line 1: empty text (1 such)"),
+        ("single_label", {"text": "\u200b\u200d ", "label": 1}, "line 1: empty text (1 such)"),
         ("multi_label", {"text": "a", "labels": 3}, "line 1: column 'labels' holds a int, not a list"),
         ("token_labels", {"tokens": ["a"], "labels": ["O", "O"]}, "line 1: 1 tokens but 2 labels"),
         ("token_labels", {"text": "ab", "tokens": ["b", "a"], "labels": ["O", "O"]}, "'a' does not follow"),
@@ -93,7 +94,6 @@ def test_a_bad_row_is_named(tmp_path: Path, task: Any, row: dict[str, Any], mess
         read_table(_jsonl(tmp_path, row), task)
 
 
-def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:
 def test_minus_one_is_a_label_in_every_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("text\tlabel\na\t-1\nb\t1\n", encoding="utf-8")
@@ -111,6 +111,7 @@ def test_an_unlabelled_row_of_a_data_set_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "data")
 
 
+def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:
     path = _jsonl(tmp_path, {"review_text": "a", "label": 1})
     with pytest.raises(
         UserError, match=r"no column 'reveiw_text' \(columns\.text\); did you mean 'review_text'"

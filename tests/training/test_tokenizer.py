@@ -14,6 +14,7 @@ from training.tokenizer import (
     CHINESE_PUNCTUATION,
     SPECIAL_TOKENS,
     common_hanzi,
+    is_blank,
     load_tokenizer,
     save_tokenizer,
     tokenizer_digest,

@@ -60,6 +60,10 @@ class LabelledSet:
     def pairs(self) -> list[str] | None:
         return pairs_of(self.examples)
 
+    @property
+    def places(self) -> list[str]:
+        return [example.place for example in self.examples]
+
 
 def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     """The test tables of ``config`` (and the train tables) in terms of the bundle's labels.
