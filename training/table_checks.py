@@ -66,10 +66,11 @@ def _natural(label: str) -> tuple[int, int, str]:
 
 def text_key(example: Example) -> tuple[str, str]:
     """What makes two rows the same: both texts after NFKC and with white space collapsed."""
-    return _folded(example.text), _folded(example.text_pair or "")
+    return folded(example.text), folded(example.text_pair or "")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """``text`` after NFKC and with white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 

@@ -66,6 +66,7 @@ class Example:
 
     ``labels``: one entry (single_label), any number (multi_label), or one per unit (token tasks).
     ``units``: half-open code-point spans ``text[start:end]`` that carry the labels of token tasks, in order.
+    ``clean``: the text before errors were made in it, None where none were made.
     """
 
     text: str
@@ -73,6 +74,7 @@ class Example:
     labels: tuple[str, ...]
     text_pair: str | None = None
     units: Units = ()
+    clean: str | None = None
 
     @property
     def label(self) -> str:
@@ -115,16 +117,13 @@ def read_table(
 ) -> Table:
     """Read and check labelled examples.
 
-    Args:
-        split: part of a saved ``DatasetDict`` to read: train, dev or test.
-        drop_empty: leave out rows with an empty text (and warn) instead of refusing the file.
     A label of -1 is one like any other, in every kind of file; only a saved Hugging Face data set with class
     names means an unlabelled row by it.
+
     Args:
         split: part of a saved ``DatasetDict`` to read: train, dev or test.
         drop_empty: leave out rows with an empty text (see ``is_blank``), and warn, instead of refusing the
             file.
-
         label_names: new names for labels as they stand in the file, such as ``{"0": "negative"}``.
 
     Raises:
