@@ -19,6 +19,20 @@ def join_tables(tables: Sequence[Table]) -> list[Example]:
     ]
 
 
+def check_pairs(tables: Sequence[Table]) -> None:
+    """Refuse tables of single texts beside tables of pairs: a model reads one or the other.
+
+    Raises:
+        UserError: naming one of each.
+    """
+    by_kind = {table.pairs is not None: table.path for table in tables}
+    if len(by_kind) > 1:
+        raise UserError(
+            f"{by_kind[False]}: no text_pair column, but {by_kind[True]} has one; name it in "
+            "columns.text_pair, or give single texts or pairs throughout"
+        )
+
+
 def check_labels(train: Sequence[Example], others: dict[str, Sequence[Example]], task: Task) -> list[str]:
     """The sorted label names of ``train``.
 
@@ -52,10 +66,11 @@ def _natural(label: str) -> tuple[int, int, str]:
 
 def text_key(example: Example) -> tuple[str, str]:
     """What makes two rows the same: both texts after NFKC and with white space collapsed."""
-    return _folded(example.text), _folded(example.text_pair or "")
+    return folded(example.text), folded(example.text_pair or "")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """``text`` after NFKC and with white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 

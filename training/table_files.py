@@ -113,6 +113,7 @@ def _tsv_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
 
 
 def _csv_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # whole documents stand in cells
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     header: list[str] = []
@@ -203,8 +204,8 @@ def _data_set_rows(data: Any) -> Iterator[Row]:
             value = cells[name]
             if isinstance(value, list):
                 cells[name] = [names[item] for item in value]
-            elif value is not None and value >= 0:  # the hub marks an unlabelled row with -1
-                cells[name] = names[value]
+            elif value is not None:  # the hub marks an unlabelled row with -1
+                cells[name] = names[value] if value >= 0 else None
         yield Row(f"row {number}", cells)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from training.errors import UserError
 from training.table_files import RawTable, Row, read_rows
+from training.tokenizer import is_blank
 
 Task = Literal["single_label", "multi_label", "token_labels", "error_detection"]
 Units = tuple[tuple[int, int], ...]
@@ -65,6 +66,7 @@ class Example:
 
     ``labels``: one entry (single_label), any number (multi_label), or one per unit (token tasks).
     ``units``: half-open code-point spans ``text[start:end]`` that carry the labels of token tasks, in order.
+    ``clean``: the text before errors were made in it, None where none were made.
     """
 
     text: str
@@ -72,6 +74,7 @@ class Example:
     labels: tuple[str, ...]
     text_pair: str | None = None
     units: Units = ()
+    clean: str | None = None
 
     @property
     def label(self) -> str:
@@ -114,9 +117,13 @@ def read_table(
 ) -> Table:
     """Read and check labelled examples.
 
+    A label of -1 is one like any other, in every kind of file; only a saved Hugging Face data set with class
+    names means an unlabelled row by it.
+
     Args:
         split: part of a saved ``DatasetDict`` to read: train, dev or test.
-        drop_empty: leave out rows with an empty text (and warn) instead of refusing the file.
+        drop_empty: leave out rows with an empty text (see ``is_blank``), and warn, instead of refusing the
+            file.
         label_names: new names for labels as they stand in the file, such as ``{"0": "negative"}``.
 
     Raises:
@@ -130,7 +137,7 @@ def read_table(
         where = f"{raw.path}, {row.place}"
         text, units = _text_of(row, names, where)
         pair = _string(row, names, "text_pair", where) if "text_pair" in names else None
-        if not text.strip() or (pair is not None and not pair.strip()):
+        if is_blank(text) or (pair is not None and is_blank(pair)):
             empty.append(row.place)
             continue
         labels = _labels_of(row, names, task, units, columns.label_separator, where)
@@ -296,7 +303,7 @@ def _label(row: Row, names: dict[str, str], where: str) -> str:
     if isinstance(value, list | dict):
         kind = type(value).__name__
         raise UserError(f"{where}: column {column!r} holds a {kind}; for several labels use multi_label")
-    text = "" if value is None or value == -1 else str(value).strip()
+    text = "" if value is None else str(value).strip()
     if not text:
         raise UserError(f"{where}: no label in column {column!r}; label the row or remove it")
     return text

@@ -8,6 +8,7 @@ Lower-casing and accent stripping are separate choices and are saved with the to
 
 from __future__ import annotations
 
+import hashlib
 import json
 import unicodedata
 from collections import Counter
@@ -145,6 +146,21 @@ def _alphabet(counts: Counter[str], shell: Tokenizer, minimum: int) -> list[str]
     )
 
 
+_CLEANING = normalizers.BertNormalizer(
+    clean_text=True, handle_chinese_chars=False, strip_accents=True, lowercase=False
+)
+
+
+def is_blank(text: str) -> bool:
+    """Whether cleaning leaves nothing of ``text`` (blanks, controls, zero-width characters, accents alone).
+
+    The service refuses such a text.
+    """
+    if any(map(str.isalnum, text)):  # as nearly always: cleaning takes no letter and no digit
+        return False
+    return not _CLEANING.normalize_str(text.encode(errors="ignore").decode()).strip()
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Load ``tokenizer.json``, from a file or a checkpoint directory; a directory with only ``vocab.txt``
     works too.
@@ -222,5 +238,14 @@ def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
 
 
 def tokenizer_digest(path: Path) -> str:
-    """SHA-256 of ``tokenizer.json`` (a file, or in a directory): the key under which token ids are valid."""
-    return sha256_of(path / TOKENIZER_NAME if path.is_dir() else path)
+    """SHA-256 of ``tokenizer.json`` (a file, or in a directory): the key under which token ids are valid.
+
+    Where only ``vocab.txt`` is, that of the ``tokenizer.json`` that ``save_tokenizer`` would write.
+
+    Raises:
+        UserError: see ``load_tokenizer``.
+    """
+    file = path / TOKENIZER_NAME if path.is_dir() else path
+    if file.suffix == ".json" and file.is_file():
+        return sha256_of(file)
+    return hashlib.sha256(load_tokenizer(path).to_str(pretty=False).encode()).hexdigest()

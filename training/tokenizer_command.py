@@ -8,8 +8,8 @@ from pathlib import Path
 from training.config import from_mapping
 from training.corpus.config import CorpusConfig
 from training.errors import UserError
+from training.sections import read_section
 from training.tokenizer import save_tokenizer, train_tokenizer
-from training.yaml_files import read_yaml
 
 EXAMPLES = """examples:
   electra-train tokenizer --source ~/texts --vocab-size 24576 --output runs/x/tokenizer
@@ -51,8 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         raise UserError("--output is missing; see electra-train tokenizer --help")
     if arguments.config:
-        values = read_yaml(arguments.config)
-        values = values.get("corpus", values)
+        values = read_section(arguments.config, "corpus")
     elif arguments.source:
         values = {"sources": [{"path": source} for source in arguments.source]}
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import lzma
@@ -21,7 +22,6 @@ def _tsv() -> bytes:
 
 
 def _write(directory: Path, name: str) -> Path:
-    import csv
     import io
 
     import pyarrow as arrow
@@ -109,6 +109,13 @@ def test_a_line_inside_quotes_does_not_shift_later_lines(tmp_path: Path) -> None
     path.write_text('label,text\n1,"two\nlines"\n0,b,c\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"line 4: 3 fields"):
         read_rows(path)
+
+
+def test_a_cell_may_hold_a_long_document(tmp_path: Path) -> None:
+    csv.field_size_limit(131_072)
+    path = tmp_path / "a.csv"
+    path.write_text("label,text\n1," + "长" * 200_000 + "\n", encoding="utf-8")
+    assert len(read_rows(path).rows[0].cells["text"]) == 200_000
 
 
 def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None
         ("single_label", {"text": "a", "label": [1]}, "line 1: column 'label' holds a list; for several"),
         ("single_label", {"text": 7, "label": 1}, "line 1: column 'text' holds a int, not a text"),
         ("single_label", {"text": "　", "label": 1}, "line 1: empty text (1 such)"),
+        ("single_label", {"text": "\u200b\u200d ", "label": 1}, "line 1: empty text (1 such)"),
         ("multi_label", {"text": "a", "labels": 3}, "line 1: column 'labels' holds a int, not a list"),
         ("token_labels", {"tokens": ["a"], "labels": ["O", "O"]}, "line 1: 1 tokens but 2 labels"),
         ("token_labels", {"text": "ab", "tokens": ["b", "a"], "labels": ["O", "O"]}, "'a' does not follow"),
@@ -91,6 +92,23 @@ def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None
 def test_a_bad_row_is_named(tmp_path: Path, task: Any, row: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         read_table(_jsonl(tmp_path, row), task)
+
+
+def test_minus_one_is_a_label_in_every_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\na\t-1\nb\t1\n", encoding="utf-8")
+    rows = _jsonl(tmp_path, {"text": "a", "label": -1}, {"text": "b", "label": 1})
+    assert read_table(path).labels == read_table(rows).labels == ["-1", "1"]
+
+
+def test_an_unlabelled_row_of_a_data_set_is_named(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"label": ClassLabel(names=["no", "yes"]), "text": Value("string")})
+    data = Dataset.from_list([{"text": "a", "label": 1}, {"text": "b", "label": -1}], features=features)
+    data.save_to_disk(str(tmp_path / "data"))
+    with pytest.raises(UserError, match="row 2: no label in column 'label'"):
+        read_table(tmp_path / "data")
 
 
 def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:

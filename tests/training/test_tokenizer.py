@@ -1,5 +1,6 @@
 """One vocabulary, two languages, offsets on the text as sent."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from training.tokenizer import (
     CHINESE_PUNCTUATION,
     SPECIAL_TOKENS,
     common_hanzi,
+    is_blank,
     load_tokenizer,
     save_tokenizer,
     tokenizer_digest,
@@ -94,7 +96,22 @@ def test_saved_and_loaded_it_gives_the_same_ids(tokenizer: Tokenizer, tmp_path: 
 def test_a_directory_with_only_a_vocabulary_file_works(tokenizer: Tokenizer, tmp_path: Path) -> None:
     save_tokenizer(tokenizer, tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    assert load_tokenizer(tmp_path).encode("我喜欢 cat").ids == tokenizer.encode("我喜欢 cat").ids
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.encode("我喜欢 cat").ids == tokenizer.encode("我喜欢 cat").ids
+    digest = tokenizer_digest(tmp_path)
+    assert digest == tokenizer_digest(tmp_path / "vocab.txt")
+    save_tokenizer(loaded, tmp_path / "saved")
+    assert digest == tokenizer_digest(tmp_path / "saved")
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": False}))
+    assert digest != tokenizer_digest(tmp_path)
+
+
+@pytest.mark.parametrize("text", [" \u3000\n", "\u200b", "\ufeff\u00ad", "\u0301", "\x00\ufffd", "\ud800"])
+def test_text_of_which_cleaning_leaves_nothing(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(f"{text}。")
+    assert not is_blank(f"{text}x")
 
 
 def test_case_and_accents_are_separate_choices() -> None:

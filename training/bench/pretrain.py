@@ -28,6 +28,7 @@ from training.corpus.shards import TokenShards
 from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
 from training.electra.masking import choose_masked
+from training.errors import UserError
 from training.pretrain.batches import Prefetcher
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
@@ -69,7 +70,13 @@ def measure(
 
     Under ``torchrun`` all processes run the engine together, and the first one alone, on all cores, the
     reference and the matrix products. The figures are those of the first process.
+
+    Raises:
+        UserError: shards without their tokenizer, or a tokenizer without shards.
     """
+    if (shards is None) != (tokenizer is None):
+        given, missing = ("--tokenizer", "--shards") if shards is None else ("--shards", "--tokenizer")
+        raise UserError(f"{given}: needs {missing} beside it; without both, synthetic text is measured")
     place = join()
     try:
         return _measure(bench, shards, tokenizer, scratch, place)

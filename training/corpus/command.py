@@ -6,13 +6,12 @@ import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from training.config import from_mapping
 from training.corpus.builder import build
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.errors import UserError
-from training.yaml_files import read_yaml
+from training.sections import read_section
 
 EXAMPLES = """\
 examples:
@@ -71,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> CorpusConfig:
-    values = _read_yaml(arguments.config) if arguments.config else {}
+    values = read_section(arguments.config, "corpus") if arguments.config else {}
     overrides = {key: getattr(arguments, key) for key in ("deduplicate", "held_out", "workers")}
     values |= {key: value for key, value in overrides.items() if value is not None}
     config = from_mapping(CorpusConfig, values, str(arguments.config or "corpus"))
@@ -100,9 +99,3 @@ def _dry_run() -> int:
         build(config, folder / "tokenizer", folder / "shards")
     print("dry run: every step worked; nothing was kept")
     return 0
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    values = read_yaml(path)
-    inner = values.get("corpus", values)
-    return dict(inner) if isinstance(inner, dict) else {"corpus": inner}

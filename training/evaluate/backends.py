@@ -22,7 +22,7 @@ def other_precisions(model: ServedModel, test: LabelledSet, config: EvaluateConf
     rows: list[list[str | float]] = []
     reference = None
     for name, variant in _variants(model.bundle, model, config):
-        chosen = decisions(predictions(variant, test.texts, test.pairs), _several(model))
+        chosen = decisions(predictions(variant, test.texts, test.pairs, test.places), _several(model))
         reference = chosen if reference is None else reference
         accuracy = float((chosen == test.truth).all(axis=1).mean())
         same = float((chosen == reference).all(axis=1).mean())

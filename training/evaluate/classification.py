@@ -27,7 +27,7 @@ def judge_classifier(
     model: ServedModel, test: LabelledSet, config: EvaluateConfig, plots: Path
 ) -> tuple[Section, np.ndarray]:
     """The section on classification, and the probabilities ``[rows, labels]`` that it rests on."""
-    probabilities = predictions(model, test.texts, test.pairs)
+    probabilities = predictions(model, test.texts, test.pairs, test.places)
     several = model.bundle.manifest.problem_type == "multi_label"
     labels = model.bundle.manifest.labels
     chosen = decisions(probabilities, several)

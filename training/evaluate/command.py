@@ -25,7 +25,7 @@ examples:
   electra-train evaluate models/encoder/1 --errors errors.jsonl --clean clean.jsonl \\
       --heldout heldout.txt --summaries summaries.jsonl
 
-  # the evaluate section of a recipe; the figures also go into bundle.json and the model card
+  # what the recipe says of the bundle `sentiment`; the figures also go into bundle.json and the model card
   electra-train evaluate models/sentiment/1 --config recipe.yaml --record
   electra-train evaluate --dry-run
 
@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dry_run(progress)
     if arguments.bundle is None:
         raise UserError("evaluate: BUNDLE is missing; see `electra-train evaluate --help`")
-    report = evaluate(arguments.bundle, config_of(arguments, "evaluate"), progress=progress)
+    report = evaluate(arguments.bundle, config_of(arguments, "evaluate", arguments.bundle), progress=progress)
     for line in (*report.warnings, *report.headline):
         print(line)
     return 0

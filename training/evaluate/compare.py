@@ -91,7 +91,7 @@ def _classifiers(a: ServedModel, b: ServedModel, config: EvaluateConfig) -> list
     chosen, truths = [], []
     for model in (a, b):
         test = read_test_set(model, config)
-        chosen.append(decisions(predictions(model, test.texts, test.pairs), several))
+        chosen.append(decisions(predictions(model, test.texts, test.pairs, test.places), several))
         truths.append(test.truth)
     right = [(c == t).all(axis=1) for c, t in zip(chosen, truths, strict=True)]
     own = {"resamplings": config.resamplings, "seed": config.seed}

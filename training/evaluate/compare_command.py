@@ -47,7 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dry_run(progress)
     if arguments.a is None or arguments.b is None:
         raise UserError("compare: two bundles are needed, A and B; see `electra-train compare --help`")
-    result = compare(arguments.a, arguments.b, config_of(arguments, "compare"), progress=progress)
+    config = config_of(arguments, "compare", arguments.b)
+    result = compare(arguments.a, arguments.b, config, progress=progress)
     if arguments.json:
         print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))
     else:

@@ -11,7 +11,7 @@ import numpy as np
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.table_checks import check_overlap, join_tables
+from training.table_checks import check_overlap, check_pairs, join_tables
 from training.tables import Example, Table, Task, read_table
 
 
@@ -60,12 +60,17 @@ class LabelledSet:
     def pairs(self) -> list[str] | None:
         return pairs_of(self.examples)
 
+    @property
+    def places(self) -> list[str]:
+        return [example.place for example in self.examples]
+
 
 def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     """The test tables of ``config`` (and the train tables) in terms of the bundle's labels.
 
     Raises:
-        UserError: no test table, one that cannot be read, or a label that the classifier does not know.
+        UserError: no test table, one that cannot be read, a label that the classifier does not know, or
+            single texts beside pairs.
     """
     manifest = model.bundle.manifest
     if not config.test_tables:
@@ -81,9 +86,10 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
 
     names = _names([Path(path) for path in config.test_tables])
     train = [read(path, "train") for path in config.train]
+    test = [read(path, "test") for path in config.test_tables]
+    check_pairs([*train, *test])
     tables, examples, warnings = [], [], [line for table in train for line in table.warnings]
-    for path, (name, split) in zip(config.test_tables, names, strict=True):
-        table = read(path, "test")
+    for table, (name, split) in zip(test, names, strict=True):
         rows = join_tables([table])[: config.rows or None]
         tables.append(TableRows(name, split, slice(len(examples), len(examples) + len(rows))))
         examples += rows

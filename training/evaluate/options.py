@@ -8,13 +8,16 @@ from pathlib import Path
 from training.config import from_mapping
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.export.options import read_section
+from training.sections import bundle_name, read_section
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Options that name data and how it is used."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="YAML file with the keys of EvaluateConfig"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with the keys of EvaluateConfig, or a recipe that has the bundle",
     )
     parser.add_argument(
         "--test", nargs="+", metavar="FILE", help="labelled tables, judged together (classifiers)"
@@ -37,13 +40,15 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="every step on random bundles; keeps nothing")
 
 
-def config_of(arguments: argparse.Namespace, verb: str) -> EvaluateConfig:
+def config_of(arguments: argparse.Namespace, verb: str, bundle: Path) -> EvaluateConfig:
     """The configuration file with the options of the command line over it.
+
+    Of a recipe, the section of the bundle that has the name of ``bundle``.
 
     Raises:
         UserError: a key or value that cannot be used.
     """
-    values = read_section(arguments.config, "evaluate") if arguments.config else {}
+    values = read_section(arguments.config, "evaluate", bundle_name(bundle)) if arguments.config else {}
     fields = EvaluateConfig.__dataclass_fields__
     chosen = {
         key: value

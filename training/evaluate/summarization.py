@@ -26,6 +26,7 @@ from training.evaluate.statistics import mean_interval
 from training.evaluate.summary_baselines import BASELINES
 from training.rouge import Rouge, rouge
 from training.table_files import read_rows
+from training.tokenizer import is_blank
 
 _DOCUMENTS_AT_ONCE = 16
 _METHODS = ("kmeans", "centroid", "textrank", "scorer")
@@ -60,7 +61,7 @@ def read_summary_set(path: str, limit: int = 0) -> SummarySet:
     for row in rows:
         for column in ("document", "summary"):
             cell = row.cells.get(column)
-            if not isinstance(cell, str) or not cell.strip():
+            if not isinstance(cell, str) or is_blank(cell):
                 raise UserError(
                     f"{path}, {row.place}: {column} is empty or no text; fill it or remove the row"
                 )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from app.scheduler.engine import RequestContext
 from app.tasks.detect import Detection, DetectOptions, detect_replaced
 from app.tasks.model import ServedModel
+from training.errors import naming_rows
 from training.tables import REPLACED, Example
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,6 +57,9 @@ def score_units(model: ServedModel, examples: Sequence[Example], *, progress: bo
     """Run ``POST /detect-replaced``'s own code on ``examples`` (task ``error_detection``) with its defaults.
 
     A unit that several served characters make up gets the greatest of their scores.
+
+    Raises:
+        UserError: a text that the service refuses, by its place.
     """
     scores: list[FloatArray] = []
     scored: list[BoolArray] = []
@@ -64,7 +68,8 @@ def score_units(model: ServedModel, examples: Sequence[Example], *, progress: bo
         for start in range(0, len(examples), _TEXTS_AT_ONCE):
             part = examples[start : start + _TEXTS_AT_ONCE]
             texts = [example.text for example in part]
-            detections = asyncio.run(detect_replaced(model, texts, options, RequestContext()))
+            with naming_rows([example.place for example in part]):
+                detections = asyncio.run(detect_replaced(model, texts, options, RequestContext()))
             for example, detection in zip(part, detections, strict=True):
                 unit_scores, unit_scored = _of_units(example, detection)
                 scores.append(unit_scores)

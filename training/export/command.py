@@ -10,7 +10,7 @@ from training.config import from_mapping
 from training.errors import UserError
 from training.export import export
 from training.export.config import ExportConfig
-from training.export.options import read_section
+from training.sections import read_section
 
 EXAMPLES = """\
 examples:
@@ -24,8 +24,9 @@ examples:
   electra-train export runs/mine/pretrained/discriminator --generator runs/mine/pretrained/generator \\
       --name encoder --texts heldout.txt --calibration-data errors.jsonl
 
-  # everything else is a key of the export section of a recipe
-  electra-train export --config recipe.yaml
+  # everything else is a key of a file, or of the export section of a recipe's bundle (here `sentiment`)
+  electra-train export --config export.yaml
+  electra-train export runs/mine/finetune/sentiment --config recipe.yaml --name sentiment --models-dir models
   electra-train export --dry-run
 
 The bundle appears at models/<name>/<version> when it is complete. int8 that loses more than 0.3 points of
@@ -41,8 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", metavar="CHECKPOINT", help="classifier or discriminator directory"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with the keys of ExportConfig")
-    parser.add_argument("--name", help="name of the bundle")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with the keys of ExportConfig, or a recipe that has the bundle",
+    )
+    parser.add_argument("--name", help="name of the bundle, also in the recipe")
     parser.add_argument(
         "--generator", metavar="DIRECTORY", help="the generator that belongs to the discriminator"
     )
@@ -86,7 +92,7 @@ def execute(arguments: argparse.Namespace) -> int:
     progress = not arguments.no_progress
     if arguments.dry_run:
         return _dry_run(progress)
-    values = read_section(arguments.config, "export") if arguments.config else {}
+    values = read_section(arguments.config, "export", arguments.name) if arguments.config else {}
     fields = ExportConfig.__dataclass_fields__
     chosen = {key: value for key, value in vars(arguments).items() if key in fields and value is not None}
     values = values | chosen

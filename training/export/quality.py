@@ -14,7 +14,7 @@ from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.model import ServedModel
 from app.text.encoder import Encoded
-from training.errors import UserError
+from training.errors import UserError, naming_rows
 from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
 from training.tables import Table, read_table
@@ -88,20 +88,31 @@ def read_test_table(
     return Table(table.path, table.examples[:rows], table.digest, table.warnings)
 
 
-def predictions(model: ServedModel, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-    """Probabilities float64 ``[texts, labels]``, through the code of ``POST /classify``."""
+def predictions(
+    model: ServedModel,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    places: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Probabilities float64 ``[texts, labels]``, through the code of ``POST /classify``.
+
+    Raises:
+        UserError: a text that the service refuses, by its entry of ``places``.
+    """
+    places = places or [f"text {number}" for number in range(1, len(texts) + 1)]
     rows = []
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = slice(start, start + _TEXTS_AT_ONCE)
-        answers = asyncio.run(
-            classify(
-                model,
-                list(texts[part]),
-                text_pair=None if pairs is None else list(pairs[part]),
-                truncate=True,
-                context=RequestContext(),
+        with naming_rows(places[part]):
+            answers = asyncio.run(
+                classify(
+                    model,
+                    list(texts[part]),
+                    text_pair=None if pairs is None else list(pairs[part]),
+                    truncate=True,
+                    context=RequestContext(),
+                )
             )
-        )
         rows.extend(answer.probs for answer in answers)
     return np.array(rows)
 
@@ -109,7 +120,8 @@ def predictions(model: ServedModel, texts: Sequence[str], pairs: Sequence[str] |
 def classifier_quality(model: ServedModel, table: Table) -> Quality:
     """``accuracy`` (of several labels: of the exact set) and ``macro_f1`` on ``table``."""
     labels = model.bundle.manifest.labels
-    probabilities = predictions(model, table.texts, table.pairs)
+    places = [f"{table.path}, {example.place}" for example in table.examples]
+    probabilities = predictions(model, table.texts, table.pairs, places)
     if model.bundle.manifest.problem_type == "multi_label":
         truth = np.array([[label in example.labels for label in labels] for example in table.examples])
         chosen = probabilities >= 0.5

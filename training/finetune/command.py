@@ -12,7 +12,7 @@ import yaml
 from training.config import from_mapping
 from training.errors import UserError
 from training.finetune.config import FinetuneConfig
-from training.yaml_files import read_yaml
+from training.sections import read_section
 
 EXAMPLES = """\
 examples:
@@ -97,9 +97,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> FinetuneConfig:
-    values = read_yaml(arguments.config) if arguments.config else {}
-    if isinstance(nested := values.get("finetune"), dict):
-        values = dict(nested)
+    values = read_section(arguments.config, "finetune") if arguments.config else {}
     for key in (*_LISTS, *_PLAIN):
         given = getattr(arguments, key)
         if given is not None:

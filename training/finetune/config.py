@@ -32,7 +32,7 @@ class CorruptionConfig:
     shape_sets: str | None = None
     # How many times each text is used, with other errors each time.
     copies: int = 1
-    # Texts read at most (0 = all) and their longest length in code points.
+    # Texts used at most (0 = all), as many of each file, and their longest length in code points.
     max_texts: int = 20000
     max_characters: int = 200
 
@@ -71,7 +71,7 @@ class FinetuneConfig:
     drop_empty: bool = False
     # Train rows that also stand in dev or test: warn, or drop them from train.
     overlap: Literal["warn", "drop"] = "warn"
-    # Train rows used at most (0 = all), the first by a hash of the text.
+    # Train rows used at most (0 = all), dev not counted: the first by a hash of the text, with every label.
     max_train_rows: int = 0
     # Longest row, special tokens included. Longer texts are cut (token tasks: split into several rows).
     max_tokens: int = 128

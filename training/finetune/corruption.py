@@ -197,7 +197,7 @@ def corrupt(
             if found is not None
         ]
         text, spans = apply_edits(plan.text, [*plan.edits, *extra])
-        examples.append(Example(text, plan.place, (REPLACED,) * len(spans), None, spans))
+        examples.append(Example(text, plan.place, (REPLACED,) * len(spans), None, spans, plan.text))
     return examples
 
 
@@ -214,23 +214,41 @@ def pieces_of(text: str, longest: int) -> Iterator[str]:
         yield text[start:end].strip()
 
 
+def _spread(items: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    """At most ``count`` items, evenly over the list: the beginning of a file alone is not like the rest."""
+    count = min(count, len(items))
+    return [items[at * len(items) // count] for at in range(count)]
+
+
+def _shares(sizes: Sequence[int], limit: int) -> list[int]:
+    """How many to take of each: as many of one as of another, and what a small one lacks of the larger."""
+    shares = [0] * len(sizes)
+    for done, at in enumerate(sorted(range(len(sizes)), key=lambda at: sizes[at])):
+        shares[at] = min(sizes[at], (limit - sum(shares)) // (len(sizes) - done))
+    return shares
+
+
 def corrupted_examples(config: CorruptionConfig) -> tuple[list[Example], list[dict[str, object]]]:
     """Read clean text and corrupt it as ``config`` says; also what was read, for the report.
 
     Raises:
         UserError: no text, no generator where one is named.
     """
-    texts: list[tuple[str, str]] = []
-    files: list[dict[str, object]] = []
+    read: list[list[tuple[str, str]]] = []
+    digests: list[str] = []
     for name in config.text:
         found, digest = read_texts(Path(name))
         pieces = [(place, piece) for place, text in found for piece in pieces_of(text, config.max_characters)]
-        # Evenly over the file, so that a limit does not take its beginning only.
-        share = config.max_texts // len(config.text) if config.max_texts else 0
-        step = max(1, -(-len(pieces) // share)) if share else 1
-        chosen = [item for item in pieces[::step] if len(item[1]) >= 4]
-        texts.extend(chosen)
-        files.append({"path": name, "rows": len(chosen), "sha256": digest})
+        pieces = [item for item in pieces if len(item[1]) >= 4]
+        read.append(_spread(pieces, config.max_texts) if config.max_texts else pieces)
+        digests.append(digest)
+    sizes = [len(pieces) for pieces in read]
+    shares = _shares(sizes, config.max_texts) if config.max_texts else sizes
+    texts = [item for pieces, share in zip(read, shares, strict=True) for item in _spread(pieces, share)]
+    files: list[dict[str, object]] = [
+        {"path": name, "rows": share, "sha256": digest}
+        for name, share, digest in zip(config.text, shares, digests, strict=True)
+    ]
     if not texts:
         raise UserError(f"{config.text[0]}: no text of four characters or more; give clean running text")
     confusions = build_confusions(

@@ -11,7 +11,7 @@ from training.errors import UserError
 from training.finetune.config import FinetuneConfig
 from training.finetune.corruption import corrupted_examples
 from training.finetune.plain_text import read_texts
-from training.table_checks import check_labels, check_overlap, join_tables, text_key
+from training.table_checks import check_labels, check_overlap, check_pairs, folded, join_tables, text_key
 from training.tables import ORIGINAL, REPLACED, Example, Table, read_table
 
 
@@ -32,16 +32,20 @@ def read_data(config: FinetuneConfig) -> RunData:
     """Read and check all files of a run.
 
     Raises:
-        UserError: see ``read_table``, ``check_labels`` and ``check_overlap``.
+        UserError: see ``read_table``, ``check_labels``, ``check_overlap`` and ``check_pairs``; too few rows
+            to hold out, or for the labels.
     """
     warnings: list[str] = []
     files: dict[str, list[dict[str, object]]] = {}
     splits: dict[str, list[Example]] = {}
+    read: list[Table] = []
     for split in ("train", "dev", "test"):
         tables = [_read(path, config, split) for path in getattr(config, split)]
         splits[split] = join_tables(tables)
         warnings.extend(line for table in tables for line in table.warnings)
         files[split] = [_entry(table) for table in tables]
+        read += tables
+    check_pairs(read)
     train, dev, test = splits["train"], splits["dev"], splits["test"]
     others = {name: splits[name] for name in ("dev", "test") if splits[name]}
     if train:
@@ -51,11 +55,12 @@ def read_data(config: FinetuneConfig) -> RunData:
         made, entries = corrupted_examples(config.corruption)
         files["corruption"] = entries
         train = [*train, *made]
-    if config.max_train_rows and len(train) > config.max_train_rows:
-        train = sorted(train, key=_text_hash)[: config.max_train_rows]
     if not dev:
         train, dev = hold_out(train, config.dev_fraction)
         others["dev"] = dev
+    # After dev is held out: both go by a hash of the text, so the first rows left would all be dev's.
+    if config.max_train_rows:
+        train = _first_rows(train, config.max_train_rows)
     if config.task == "error_detection":
         labels = [ORIGINAL, REPLACED]
         if not any(REPLACED in example.labels for example in train):
@@ -96,19 +101,47 @@ def _check_pairs(unlabelled: Sequence[Example], train: Sequence[Example]) -> Non
 
 
 def _text_hash(example: Example) -> bytes:
-    return hashlib.sha256("\x1f".join(text_key(example)).encode("utf-8", "surrogatepass")).digest()
+    return _hash(text_key(example))
+
+
+def _hash(key: tuple[str, str]) -> bytes:
+    return hashlib.sha256("\x1f".join(key).encode("utf-8", "surrogatepass")).digest()
+
+
+def _first_rows(examples: list[Example], limit: int) -> list[Example]:
+    """The first ``limit`` rows by a hash of the text, and of every label at least its first."""
+    if len(examples) <= limit:
+        return examples
+    ordered = sorted(examples, key=_text_hash)
+    first: dict[str, int] = {}
+    for at, example in enumerate(ordered):
+        for label in example.labels:
+            first.setdefault(label, at)
+    needed = set(first.values())
+    if len(needed) > limit:
+        raise UserError(
+            f"max_train_rows: {limit} rows cannot hold the {len(first)} labels of train; raise it"
+        )
+    chosen = sorted(range(len(ordered)), key=lambda at: at not in needed)[:limit]
+    return [ordered[at] for at in sorted(chosen)]
 
 
 def hold_out(examples: Sequence[Example], fraction: float) -> tuple[list[Example], list[Example]]:
-    """Train and dev parts; a row's part depends on its text alone, so equal texts stay together.
+    """Train and dev parts; a row's part depends on its text before corruption, so equal texts stay together.
+
+    A text with a label that no row of train would have stays in train.
 
     Raises:
         UserError: too few different texts to hold any out.
     """
     bound = int(fraction * 2**32)
-    chosen = [int.from_bytes(_text_hash(example)[:4]) < bound for example in examples]
-    dev = [example for example, held in zip(examples, chosen, strict=True) if held]
-    train = [example for example, held in zip(examples, chosen, strict=True) if not held]
+    keys = [text_key(e) if e.clean is None else (folded(e.clean), "") for e in examples]
+    chosen = {key for key in set(keys) if int.from_bytes(_hash(key)[:4]) < bound}
+    rows = list(zip(keys, examples, strict=True))
+    learnt = {label for key, example in rows if key not in chosen for label in example.labels}
+    chosen -= {key for key, example in rows if not learnt.issuperset(example.labels)}
+    dev = [example for key, example in rows if key in chosen]
+    train = [example for key, example in rows if key not in chosen]
     if not dev or not train:
         raise UserError(
             f"{examples[0].place}: {len(examples)} rows are too few to hold out {fraction:g} of them; "

@@ -7,6 +7,7 @@ thousand rows, and what it says of unlabelled text carries that over (Hinton et 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 
@@ -41,15 +42,22 @@ def linear_teacher(
 ) -> list[np.ndarray]:
     """The teacher's logits for ``train``, then for ``unlabelled``.
 
-    Each fifth of train is answered by a model of the other four: of rows that it was fitted on, a linear
-    model says no more than their labels do.
+    Each fifth of train, with its share of every label, is answered by a model of the other four: of rows
+    that it was fitted on, a linear model says no more than their labels do.
 
     Raises:
         UserError: a label is too rare to be left out of a fifth.
     """
     answers: list[np.ndarray] = [np.empty(0)] * len(train)
+    order = list(range(len(train)))
+    Random(0).shuffle(order)
+    order.sort(key=lambda at: train[at].labels)  # dealt out like cards, every label goes to every fold
     for fold in range(_FOLDS):
-        rest = [example for at, example in enumerate(train) if at % _FOLDS != fold]
+        part = order[fold::_FOLDS]
+        if not part:
+            continue
+        inside = set(part)
+        rest = [example for at, example in enumerate(train) if at not in inside]
         missing = set(labels) - {label for example in rest for label in example.labels}
         if missing:
             raise UserError(
@@ -57,7 +65,10 @@ def linear_teacher(
                 "give more, or leave the teacher out"
             )
         model = fit_linear(task, rest, labels)
-        answers[fold::_FOLDS] = list(linear_logits(model, task, train[fold::_FOLDS], labels))
+        for at, answer in zip(
+            part, linear_logits(model, task, [train[at] for at in part], labels), strict=True
+        ):
+            answers[at] = answer
     if unlabelled:
         answers += list(linear_logits(fit_linear(task, train, labels), task, unlabelled, labels))
     return answers

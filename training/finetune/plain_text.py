@@ -10,6 +10,7 @@ from pathlib import Path
 from training.errors import UserError
 from training.table_files import FORMATS, read_rows
 from training.tables import HEADER_NAMES
+from training.tokenizer import is_blank
 
 
 def read_texts(path: Path, column: str | None = None) -> tuple[list[tuple[str, str]], str]:
@@ -38,7 +39,7 @@ def read_texts(path: Path, column: str | None = None) -> tuple[list[tuple[str, s
             line = raw[1].count(b"\n", 0, error.start) + 1
             raise UserError(f"{path}, line {line}: not UTF-8; convert the file to UTF-8") from None
         texts = [(f"{path}, line {number}", line) for number, line in enumerate(lines, 1)]
-    kept = [(place, text.strip()) for place, text in texts if text.strip()]
+    kept = [(place, text.strip()) for place, text in texts if not is_blank(text)]
     if not kept:
         raise UserError(f"{path}: holds no text; give a file with one text per line")
     return kept, digest

@@ -6,13 +6,10 @@ import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from training.config import from_mapping
-from training.errors import UserError
 from training.finetune.scorer_config import ScorerConfig
+from training.sections import bundle_name, read_section
 
 EXAMPLES = """\
 examples:
@@ -20,7 +17,7 @@ examples:
   electra-train scorer --config scorer.yaml --bundle models/encoder/1 --make-default
   electra-train scorer --dry-run
 
-scorer.yaml holds the keys of ScorerConfig, such as:
+scorer.yaml holds the keys of ScorerConfig (or is the recipe of the bundle), such as:
   train: [news/train.jsonl.xz, abstracts/train.jsonl]
   dev: [news/dev.jsonl, abstracts/dev.jsonl]
   hidden: 64
@@ -35,7 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Fit a sentence scorer on summaries and put it into an encoder bundle."
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with the keys of ScorerConfig")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with the keys of ScorerConfig, or a recipe that has the bundle",
+    )
     parser.add_argument("--bundle", metavar="FOLDER", help="the encode bundle that gets the scorer")
     parser.add_argument("--train", nargs="+", metavar="FILE", help="documents with summaries")
     parser.add_argument("--dev", nargs="+", metavar="FILE", help="the same, to stop by and to report")
@@ -61,18 +63,14 @@ def execute(arguments: argparse.Namespace) -> int:
             print(figures_text(train_scorer(_rehearsal(Path(directory)), progress=progress)))
         print("dry run: every step works")
         return 0
-    values: dict[str, Any] = {}
-    where = "command line"
+    values = {}
     if arguments.config is not None:
-        where = str(arguments.config)
-        try:
-            values = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{arguments.config}: cannot be read ({error}); give a YAML file") from None
+        name = bundle_name(Path(arguments.bundle)) if arguments.bundle else None
+        values = read_section(arguments.config, "scorer", name)
     for name in ("bundle", "train", "dev", "seed", "make_default"):
         if getattr(arguments, name) is not None:
             values[name] = getattr(arguments, name)
-    config = from_mapping(ScorerConfig, values, where)
+    config = from_mapping(ScorerConfig, values, str(arguments.config or "command line"))
     print(figures_text(train_scorer(config, progress=progress)))
     print(f"{config.bundle}: the scorer is installed")
     return 0

@@ -20,6 +20,14 @@ def test_a_dry_run_measures_both_loops(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize(("given", "missing"), [("shards", "tokenizer"), ("tokenizer", "shards")])
+def test_shards_and_tokenizer_belong_together(
+    capsys: pytest.CaptureFixture[str], given: str, missing: str
+) -> None:
+    assert main(["bench", "pretrain", f"--{given}", "x"]) == 2
+    assert f"--{given}: needs --{missing}" in capsys.readouterr().err
+
+
 @pytest.mark.timeout(300)
 def test_under_torchrun_the_first_process_speaks_for_all(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]

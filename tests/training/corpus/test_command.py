@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.toy import toy_tokenizer
 from training.corpus import TokenShards, command
 from training.errors import UserError
+from training.tokenizer import save_tokenizer
 
 
 def run(*arguments: object) -> int:
@@ -26,6 +28,16 @@ def test_paths_on_the_command_line(text: Path, tokenizer_file: Path, tmp_path: P
     out = tmp_path / "out"
     assert run("--tokenizer", tokenizer_file, "--output", out, "--no-progress", "--workers", 1, text) == 0
     assert TokenShards(out, tokenizer_file).manifest["sources"]["mine"]["documents"] == 50
+
+
+def test_a_tokenizer_of_a_vocabulary_alone(text: Path, tmp_path: Path) -> None:
+    save_tokenizer(toy_tokenizer(), tmp_path / "tokenizer")
+    (tmp_path / "tokenizer" / "tokenizer.json").unlink()
+    needed = ("--tokenizer", tmp_path / "tokenizer", "--output", tmp_path / "out", "--no-progress")
+    assert run(*needed, "--workers", 1, text) == 0
+    assert (
+        TokenShards(tmp_path / "out", tmp_path / "tokenizer").manifest["sources"]["mine"]["documents"] == 50
+    )
 
 
 @pytest.mark.parametrize("indent", ["", "  "])

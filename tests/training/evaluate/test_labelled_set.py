@@ -57,6 +57,13 @@ def test_tables_of_one_name_are_told_apart_and_none_counts_twice(  # type: ignor
         read_test_set(model, EvaluateConfig(test=[*paths, again]))
 
 
+def test_pairs_and_single_texts_do_not_mix(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("label\ttext\ttext_pair\na\tx\ty\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"test\.tsv: no text_pair column, but .*pairs\.tsv has one"):
+        read_test_set(model, EvaluateConfig(test=[str(pairs), *config.test_tables]))
+
+
 def test_names_of_data_sets() -> None:
     assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
     assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")

@@ -74,7 +74,7 @@ def test_the_length_follows_the_references() -> None:
     [
         ('{"document": "a"}\n', "no column 'summary'"),
         (
-            '{"document": "a", "summary": "b"}\n{"document": " ", "summary": "b"}\n',
+            '{"document": "a", "summary": "b"}\n{"document": "\u200b ", "summary": "b"}\n',
             "line 2: document is empty",
         ),
     ],

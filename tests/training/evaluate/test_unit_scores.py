@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from app.tasks.model import ServedModel
+from training.errors import UserError
 from training.evaluate.unit_scores import score_units
 from training.tables import read_table
 
@@ -35,6 +37,14 @@ def test_words_take_the_greatest_score_of_their_characters(detector: ServedModel
     units = score_units(detector, read_table(file, "error_detection").examples)
     assert units.scores.round(3).tolist() == [0.018, 0.018, 0.982, 0.018, 0.0]
     assert units.scored.tolist() == [True, True, True, True, False]
+
+
+def test_a_text_that_is_refused_is_named(detector: ServedModel, tmp_path: Path) -> None:
+    file = tmp_path / "broken.jsonl"
+    rows = [{"text": "我", "errors": []}, {"text": "我\ud800", "errors": []}]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(UserError, match="line 2: holds half of a surrogate pair at position 1"):
+        score_units(detector, read_table(file, "error_detection").examples)
 
 
 def test_unknown_words_are_never_scored(detector: ServedModel, tmp_path: Path) -> None:

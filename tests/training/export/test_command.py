@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import training
 from app.bundle import read_bundle
 from training.errors import UserError
 from training.export import command
@@ -55,6 +56,14 @@ def test_a_typo_in_a_key_gets_a_suggestion(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("name: x\ncheckpoint: y\nprecision: [int8]\n")
     with pytest.raises(UserError, match="unknown key 'precision'; did you mean 'precisions'"):
         run("--config", str(tmp_path / "recipe.yaml"))
+
+
+def test_a_recipe_says_how_its_bundle_is_exported(tmp_path: Path) -> None:
+    recipe = str(Path(training.__file__).parent / "recipes" / "tiny.yaml")
+    with pytest.raises(UserError, match="nowhere: is not a directory"):
+        run("nowhere", "--config", recipe, "--name", "sentiment")
+    with pytest.raises(UserError, match=r"tiny\.yaml: a recipe of the bundles encoder, sentiment, category"):
+        run("nowhere", "--config", recipe)
 
 
 def test_a_dry_run_touches_every_step_and_keeps_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_accuracy_and_macro_f1(tmp_path: Path) -> None:
     chosen = [("a", "b", "c")[i] for i in predictions(model, TEXTS, None).argmax(axis=1)]
     assert quality["accuracy"] == pytest.approx(accuracy_score(gold, chosen))
     assert quality["macro_f1"] == pytest.approx(f1_score(gold, chosen, average="macro", zero_division=0))
+
+
+def test_a_text_that_is_refused_is_named(tmp_path: Path) -> None:
+    model = local_model(toy_bundle(tmp_path, "toy", task="classify", labels=("a", "b", "c")), threads=1)
+    rows = [{"label": "a", "text": "x", "text_pair": pair} for pair in ("y", "y\ud800", "\u200b")]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    table = read_table(tmp_path / "t.jsonl", drop_empty=True)
+    with pytest.raises(UserError, match=r"t\.jsonl, line 2: holds half of a surrogate pair"):
+        classifier_quality(model, table)
+    with pytest.raises(UserError, match="text 1: holds half of a surrogate pair"):
+        predictions(model, ["y\ud800"], None)
 
 
 def test_several_labels_count_as_one_decision(tmp_path: Path) -> None:

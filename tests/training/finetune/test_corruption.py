@@ -161,6 +161,26 @@ def test_files_are_read_evenly_and_reported(tmp_path: Path) -> None:
         corrupted_examples(config)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "limit", "rows"),
+    [
+        ((110,), 100, [100]),
+        ((110,) * 3, 2, [0, 1, 1]),
+        ((5, 110, 110), 100, [5, 47, 48]),
+        ((9, 9), 0, [9, 9]),
+    ],
+)
+def test_as_many_texts_as_asked_for_come(
+    tmp_path: Path, sizes: tuple[int, ...], limit: int, rows: list[int]
+) -> None:
+    paths = [tmp_path / f"{at}.txt" for at in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_text("\n".join(f"短\n第{at}句话写在这里。" for at in range(size)), encoding="utf-8")
+    examples, files = corrupted_examples(CorruptionConfig(text=tuple(map(str, paths)), max_texts=limit))
+    assert [file["rows"] for file in files] == rows
+    assert len({example.place for example in examples}) == len(examples) == sum(rows)
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match=r"error_rate must be between 0 and 0\.5"):
         CorruptionConfig(text=("x",), error_rate=0.9)

@@ -30,6 +30,40 @@ def test_held_out_rows_depend_on_the_text_alone() -> None:
     assert not {row.text for row in again_train} & {row.text for row in again_dev}
 
 
+def test_train_is_capped_after_dev_is_held_out(tmp_path: Path) -> None:
+    path = _table(tmp_path / "t.tsv", [(str(at % 2), f"第{at}句") for at in range(2000)])
+    config = FinetuneConfig("c", (path,))
+    whole, few = read_data(config), read_data(replace(config, max_train_rows=100))
+    assert few.dev == whole.dev
+    assert len(few.train) == 100
+    assert {row.text for row in few.train} < {row.text for row in whole.train}
+
+
+def test_every_label_stays_in_train(tmp_path: Path) -> None:
+    rows = [("common", f"第{at}句") for at in range(300)] + [("other", f"另{at}句") for at in range(300)]
+    rows += [(f"rare {at}", f"罕见{at}") for at in range(50)]
+    config = FinetuneConfig("c", (_table(tmp_path / "t.tsv", rows),), dev_fraction=0.5)
+    data = read_data(config)
+    assert len(data.labels) == 52
+    assert len(data.dev) > 200
+    few = read_data(replace(config, max_train_rows=60))
+    assert (len(few.train), len(few.labels)) == (60, 52)
+    with pytest.raises(UserError, match="max_train_rows: 40 rows cannot hold the 52 labels of train"):
+        read_data(replace(config, max_train_rows=40))
+
+
+def test_pairs_and_single_texts_do_not_mix(tmp_path: Path) -> None:
+    single = _table(tmp_path / "single.tsv", [("1", "a"), ("0", "b")])
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("label\ttext_a\ttext_b\n1\tc\td\n0\te\tf\n", encoding="utf-8")
+    for config in (
+        FinetuneConfig("c", (str(pairs),), (single,)),
+        FinetuneConfig("c", (single,), (single,), (str(pairs),)),
+    ):
+        with pytest.raises(UserError, match=r"single\.tsv: no text_pair column, but .*pairs\.tsv has one"):
+            read_data(config)
+
+
 def test_too_few_rows_to_hold_out() -> None:
     with pytest.raises(UserError, match=r"t, line 2: 1 rows are too few to hold out 0\.1"):
         hold_out([Example("a", "t, line 2", ("x",))], 0.1)
@@ -56,6 +90,10 @@ def test_corruption_joins_the_labelled_rows(tmp_path: Path) -> None:
     data = read_data(config)
     assert data.labels == [ORIGINAL, REPLACED]
     assert data.files["corruption"][0]["rows"] == len(data.train) + len(data.dev) == 80
+    copied = replace(config, corruption=CorruptionConfig(text=(str(clean),), copies=4))
+    data = read_data(copied)
+    assert len(data.train) + len(data.dev) == 320
+    assert {row.clean for row in data.dev}.isdisjoint(row.clean for row in data.train)
     clear = replace(config, corruption=CorruptionConfig(text=(str(clean),), corrupted_share=0.0))
     with pytest.raises(UserError, match="no row of train has an error"):
         read_data(clear)

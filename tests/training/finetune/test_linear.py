@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from training.baselines import TfidfLogistic
 from training.errors import UserError
+from training.finetune import linear
 from training.finetune.dry_run import reviews
 from training.finetune.linear import fit_linear, linear_logits, linear_teacher
-from training.tables import Example
+from training.tables import Example, Task
 
 LABELS = ["positive", "negative"]
 
@@ -35,14 +38,43 @@ def test_several_labels_are_log_odds() -> None:
     assert logits.min() < 0 < logits.max()
 
 
-def test_no_row_is_answered_by_a_model_that_knows_it() -> None:
+def test_no_row_is_answered_by_a_model_that_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     train = _examples(100, 1)
-    wrong = 7
-    lie = "negative" if train[wrong].label == "positive" else "positive"
-    lied = [*train[:wrong], Example(train[wrong].text, "", (lie,)), *train[wrong + 1 :]]
-    honest, deceived = (linear_teacher("single_label", rows, [], LABELS) for rows in (train, lied))
-    np.testing.assert_array_equal(honest[wrong], deceived[wrong])
-    assert not np.array_equal(honest[wrong + 1], deceived[wrong + 1])
+    fitted: list[list[Example]] = []
+    answered: list[Example] = []
+
+    def fit(task: Task, examples: Sequence[Example], labels: Sequence[str]) -> TfidfLogistic:
+        fitted.append(list(examples))
+        return fit_linear(task, examples, labels)
+
+    def answer(
+        model: TfidfLogistic, task: Task, examples: Sequence[Example], labels: Sequence[str]
+    ) -> np.ndarray:
+        assert not any(example is known for example in examples for known in fitted[-1])
+        answered.extend(examples)
+        return np.array([[train.index(example)] for example in examples])
+
+    monkeypatch.setattr(linear, "fit_linear", fit)
+    monkeypatch.setattr(linear, "linear_logits", answer)
+    assert [int(row[0]) for row in linear_teacher("single_label", train, [], LABELS)] == [
+        train.index(example) for example in train
+    ]
+    assert len(answered) == 100
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_labels_may_stand_in_any_order(task: Task) -> None:
+    labels = [f"label {at}" for at in range(5)]
+    train = [Example(f"第{at}句说的是{labels[at % 5]}", "", (labels[at % 5],)) for at in range(100)]
+    answers = np.stack(linear_teacher(task, train, [], labels))
+    assert answers.argmax(1).tolist() == [at % 5 for at in range(100)]
+
+
+def test_two_rows_of_a_label_are_enough() -> None:
+    rare = [Example("罕见", "", ("rare",)), Example("罕见的", "", ("rare",))]
+    assert len(linear_teacher("single_label", [*_examples(20, 1), *rare], [], [*LABELS, "rare"])) == 22
+    few = [*rare, Example("常见", "", ("common",)), Example("常见的", "", ("common",))]
+    assert len(linear_teacher("single_label", few, [], ["common", "rare"])) == 4
 
 
 def test_unlabelled_text_is_answered_by_a_model_of_all_rows() -> None:

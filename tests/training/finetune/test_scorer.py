@@ -187,7 +187,8 @@ def test_the_command_reads_its_file_and_its_options(
         ("hiden: 3", "did you mean 'hidden'"),
         ("bundle: b", "train names no file"),
         ("{bundle: b, train: [t], dev: [d], dropout: 1.0}", "dropout"),
-        ("[", "cannot be read"),
+        ("[", "not YAML"),
+        ("{bundles: {other: {scorer: {train: [t]}}}}", "a recipe of the bundles other, and none of them is"),
     ],
 )
 def test_mistakes_in_the_file_are_named(tmp_path: Path, content: str, message: str) -> None:
