@@ -9,17 +9,21 @@ from pathlib import Path
 from training.config import from_mapping
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
-from training.yaml_files import read_yaml
+from training.sections import read_section
 
-EXAMPLES = """examples:
-  electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml --output
-  runs/x/pretrain electra-train pretrain ... --warm-start path/to/chinese-electra-small-discriminator     (go
-  on on your own text) torchrun --nproc-per-node 8 -m training.cli pretrain --shards ... --config ...
-  (one host, eight GPUs) torchrun --nnodes 2 --node-rank 0 --rdzv-endpoint HOST:29500 --nproc-per-node 8 -m
-  training.cli pretrain ...
+EXAMPLES = """\
+examples:
+  electra-train pretrain --shards runs/x/shards --tokenizer runs/x/tokenizer --config my.yaml \\
+      --output runs/x/pretrain
+  # go on on your own text
+  electra-train pretrain ... --warm-start path/to/chinese-electra-small-discriminator
+  # one host, eight GPUs; several hosts
+  torchrun --nproc-per-node 8 -m training.cli pretrain --shards ... --config ...
+  torchrun --nnodes 2 --node-rank 0 --rdzv-backend c10d --rdzv-endpoint HOST:29500 --nproc-per-node 8 \\
+      -m training.cli pretrain ...
 
-Run the same command again to go on after a stop or a kill. Look at OUTPUT/curves.png or `tensorboard
---logdir OUTPUT`.
+Run the same command again to go on after a stop or a kill. Look at OUTPUT/curves.png, or
+`tensorboard --logdir OUTPUT`.
 """
 
 
@@ -29,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("--shards", type=Path, help="directory made by `electra-train corpus`")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json or its directory")
-    parser.add_argument("--config", type=Path, help="YAML with the keys of `pretrain` in a recipe")
+    parser.add_argument("--config", type=Path, help="a recipe, or YAML with the keys of its `pretrain`")
     parser.add_argument("--output", type=Path, help="where checkpoints, logs and pretrained/ go")
     parser.add_argument("--warm-start", help="BERT or ELECTRA checkpoint directory to start from")
     parser.add_argument(
@@ -51,8 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for name in ("shards", "tokenizer", "output"):
         if getattr(arguments, name) is None:
             raise UserError(f"--{name} is missing; see electra-train pretrain --help")
-    values = read_yaml(arguments.config) if arguments.config else {}
-    values = values.get("pretrain", values)
+    values = read_section(arguments.config, "pretrain") if arguments.config else {}
     if arguments.warm_start:
         values["warm_start"] = arguments.warm_start
     config = from_mapping(PretrainConfig, values, str(arguments.config or "pretrain"))
