@@ -11,7 +11,7 @@ from app.api.models import NoModels
 from app.bundle import Task
 from app.changes import Action, Change, ChangeLog
 from app.errors import NotReady
-from app.registry import LoadOptions, ModelInfo, Registry
+from app.registry import Key, LoadOptions, ModelInfo, Registry
 from app.runtime.threads import available_threads
 from app.scheduler.engine import RequestContext
 from app.scheduler.model_engine import ModelEngine
@@ -112,7 +112,7 @@ class LiveModels:
             return []
         return sorted(self._registry.models(), key=lambda m: (m.task != "classify", not m.default, m.name))
 
-    def refused(self) -> dict[str, str]:
+    def refused(self) -> dict[Key, str]:
         return self._registry.refused() if self._registry else {}
 
     async def load(self, name: str, version: str | None) -> None:
@@ -148,9 +148,9 @@ class LiveModels:
     def _nothing(self) -> str:
         refused = self.refused()
         if refused:
-            name, why = next(iter(refused.items()))
+            key, why = next(iter(refused.items()))
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            return f"no model can be served: {name}: {why}{more}"
+            return f"no model can be served: {'/'.join(filter(None, key))}: {why}{more}"
         return f"{self._settings.models_dir}: holds no bundle; {_CURE}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.bundle import Task
-from app.registry import ModelInfo
+from app.registry import Key, ModelInfo
 from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
 
@@ -52,8 +52,9 @@ class ModelRepository(Protocol):
     def models(self) -> list[ModelInfo]:
         """All served models, classifiers first, each task's default before the others."""
 
-    def refused(self) -> dict[str, str]:
-        """Why versions on disk are not served, by ``name/version``."""
+    def refused(self) -> dict[Key, str]:
+        """Why versions on disk are not served, by name and version; the version is empty where nothing of a
+        model can be read."""
 
     async def load(self, name: str, version: str | None) -> None:
         """Verify, warm and swap in a version; the newest when it is not named.

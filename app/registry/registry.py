@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.bundle import Bundle, GraphName, Task, version_key
+from app.bundle import Bundle, BundleError, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
 from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, load_in_thread, refusal
 from app.registry.memory import trim_memory
-from app.registry.repository import fingerprint, scan
+from app.registry.refusals import Refusals
+from app.registry.repository import Found, Key, fingerprint, scan
 from app.scheduler.model_engine import ModelEngine
 from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
@@ -88,10 +89,10 @@ class Registry:
         self._observer = observer
         self._loader = Loader(options or LoadOptions(), self._assemble)
         self._live: dict[str, LiveModel] = {}
-        self._found: dict[str, list[str]] = {}
+        self._found = Found()
         self._pins: dict[str, str] = {}
         self._unloaded: set[str] = set()
-        self._refused: dict[tuple[str, str], tuple[object, str]] = {}
+        self._refusals = Refusals()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,9 +131,9 @@ class Registry:
         """Served models by name."""
         return [self._info(name) for name in sorted(self._live)]
 
-    def refused(self) -> dict[str, str]:
-        """Why versions on disk are not served, by ``name/version``."""
-        return {f"{name}/{version}": why for (name, version), (_, why) in sorted(self._refused.items())}
+    def refused(self) -> dict[Key, str]:
+        """Why versions on disk are not served, by name and version."""
+        return self._refusals.reasons()
 
     # ---- changing
 
@@ -149,11 +150,9 @@ class Registry:
 
     async def refresh(self) -> None:
         """Look through the repository once, and load versions that are better than those served."""
-        found = self._found = await asyncio.to_thread(scan, self._dir)
-        for key in [key for key in self._refused if key[1] not in found.get(key[0], [])]:
-            del self._refused[key]
-        names = [name for name in found if name not in self._unloaded]
-        await asyncio.gather(*(self._refresh_one(name, found[name]) for name in names))
+        found = await self._look()
+        names = [name for name in found.versions if name not in self._unloaded]
+        await asyncio.gather(*(self._refresh_one(name, found) for name in names))
 
     async def watch(self, interval: float) -> None:
         """Refresh every ``interval`` seconds, for ever."""
@@ -226,14 +225,23 @@ class Registry:
     def _assemble(self, bundle: Bundle, lanes: Mapping[GraphName, Lane]) -> ServedModel:
         return served_model(bundle, ModelEngine(self._scheduler, lanes))
 
+    async def _look(self) -> Found:
+        """Look through the repository off the event loop: a disk that hangs must hold up nobody."""
+        found = self._found = await asyncio.to_thread(scan, self._dir, self._refusals.keys())
+        for (name, version), why in self._refusals.look(found).items():
+            self._tell(name, "refused")
+            _log.error("refused %s: %s", "/".join(filter(None, (name, version))), why)
+        return found
+
     async def _versions(self, name: str) -> list[str]:
-        self._found = await asyncio.to_thread(scan, self._dir)
-        versions = self._found.get(name)
+        versions = (await self._look()).versions.get(name)
         if not versions:
-            raise ModelNotFound(f"no model {name[:80]!r} on disk")
+            why = self._refusals.reason_of(name)
+            raise ModelNotFound(f"no model {name[:80]!r} on disk" + (f": {why}" if why else ""))
         return versions
 
-    async def _refresh_one(self, name: str, versions: list[str]) -> None:
+    async def _refresh_one(self, name: str, found: Found) -> None:
+        versions = found.versions[name]
         async with self._lock(name):
             if name in self._unloaded:
                 # Unloaded while this waited for its turn.
@@ -246,7 +254,8 @@ class Registry:
                 if pin is None and live is not None and version_key(version) < version_key(live.version):
                     # What serves was taken off the disk. It still serves: going back is an operator's choice.
                     return
-                if version not in versions or self._known_bad(name, version):
+                key = (name, version)
+                if version not in versions or not self._refusals.worth_trying(key, found.marks.get(key)):
                     continue
                 if await self._try(name, version) is None:
                     return
@@ -254,19 +263,19 @@ class Registry:
     async def _try(self, name: str, version: str) -> str | None:
         """Load and swap in; returns why it was refused, or None."""
         directory = self._dir / name / version
-        mark = fingerprint(directory)
+        mark = await asyncio.to_thread(fingerprint, directory)
         try:
             async with self._loads:
                 live = await load_in_thread(self._loader, directory)
         except Exception as error:  # libraries raise their own; one bad bundle must not end the others
             problem = refusal(error)
-            self._refused[name, version] = (mark, problem)
+            self._refusals.add((name, version), problem, mark if isinstance(error, BundleError) else None)
             self._tell(name, "refused")
             serving = self._live.get(name)
             still = f"version {serving.version} stays" if serving else "no version of it is served"
             _log.error("refused %s/%s: %s (%s)", name, version, problem, still)
             return problem
-        self._refused.pop((name, version), None)
+        self._refusals.remove((name, version))
         old = self._live.get(name)
         self._live[name] = live
         self._tell(name, "loaded")
@@ -294,10 +303,6 @@ class Registry:
         task = asyncio.create_task(asyncio.to_thread(trim_memory))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _known_bad(self, name: str, version: str) -> bool:
-        known = self._refused.get((name, version))
-        return known is not None and known[0] == fingerprint(self._dir / name / version)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -331,7 +336,7 @@ class Registry:
             name=name,
             version=live.version,
             task=manifest.task,
-            versions=tuple(self._found.get(name, ())),
+            versions=tuple(self._found.versions.get(name, ())),
             pinned=self._pins.get(name),
             default=self._default(manifest.task) == name,
             graphs=live.graphs(),
