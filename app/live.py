@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 
 from app.api.lifecycle import Lifecycle
@@ -19,6 +20,8 @@ from app.scheduler.scheduler import Scheduler
 from app.settings import Settings, variable
 from app.tasks.model import ServedModel
 from app.telemetry import Metrics
+
+_log = logging.getLogger("electra")
 
 
 class LiveModels:
@@ -70,13 +73,17 @@ class LiveModels:
         if self._changes:
             # Versions that an administrator named may be gone by now: no reason not to start.
             await self._changes.catch_up(self._apply)
-        if not registry.ready and settings.require_models:
-            raise NoModels(self._nothing())
+        if settings.require_models:
+            self._check_models(registry)
         if settings.watch_interval_s > 0:
             self._tasks.append(asyncio.create_task(registry.watch(settings.watch_interval_s)))
         if self._changes:
             self._tasks.append(asyncio.create_task(self._changes.follow(self._apply)))
-        while not registry.ready:  # noqa: ASYNC110 - what makes it ready is a file that somebody copies
+        if not registry.ready:
+            _log.error("not ready: %s", registry.lack())
+        while not registry.ready:
+            self._lifecycle.waits_for(registry.lack())
+            # What makes it ready is a file that somebody copies.
             await asyncio.sleep(0.1)
 
     async def close(self) -> None:
@@ -145,6 +152,17 @@ class LiveModels:
         else:
             await registry.unload(change.name)
 
+    def _check_models(self, registry: Registry) -> None:
+        if not registry.models():
+            raise NoModels(self._nothing())
+        unknown = registry.unknown_defaults()
+        if unknown:
+            served = ", ".join(model.name for model in registry.models())
+            raise NoModels(
+                f"{variable('default_models')} names {', '.join(unknown)}, "
+                f"of which {self._settings.models_dir} has nothing; it has {served}"
+            )
+
     def _nothing(self) -> str:
         refused = self.refused()
         if refused:
@@ -162,6 +180,10 @@ def _check_directory(settings: Settings) -> None:
     if not directory.is_dir():
         problem = "is not a directory" if directory.exists() else "does not exist"
         raise NoModels(f"{directory}: {problem}; {_CURE}")
+    try:
+        next(directory.iterdir(), None)
+    except OSError as error:
+        raise NoModels(f"{directory}: cannot be read ({error}); let the service's user read it") from None
 
 
 def threads_of(settings: Settings) -> int:

@@ -17,7 +17,8 @@ class ModelRepository(Protocol):
         """Load and warm what is on disk, then keep watching it.
 
         Raises:
-            NoModels: nothing can be served and the settings require it.
+            NoModels: nothing can be served, or there is nothing of a default model, and the settings require
+                it.
         """
 
     async def close(self) -> None:
@@ -25,7 +26,7 @@ class ModelRepository(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether at least one model can answer."""
+        """Whether at least one model can answer, and each default that nobody unloaded is among them."""
 
     def get(self, name: str | None, task: Task) -> ServedModel:
         """The model of this name (``name`` or ``name@version``), or the default one of ``task``.

@@ -67,7 +67,8 @@ class Registry:
         models_dir: the model repository.
         scheduler: that runs every model's graphs.
         options: how graphs are opened.
-        defaults: names that answer when a request names none, the first that fits a task wins.
+        defaults: names that answer when a request names none: of those for its task the first that is
+            served, and no other model in their place.
         observer: hears of loads.
         on_change: called whenever a model came, was replaced or went.
     """
@@ -92,6 +93,8 @@ class Registry:
         self._found = Found()
         self._pins: dict[str, str] = {}
         self._unloaded: set[str] = set()
+        # Of every model that was served since the start.
+        self._known_tasks: dict[str, Task] = {}
         self._refusals = Refusals()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
@@ -108,7 +111,9 @@ class Registry:
         if name is None:
             default = self._default(task)
             if default is None:
-                raise ModelNotFound(f"no model for {task} is served; see /v1/models")
+                configured = ", ".join(self._configured(task))
+                missing = f"default model for {task} ({configured})" if configured else f"model for {task}"
+                raise ModelNotFound(f"no {missing} is served; {self._offer(task)}; see /v1/models")
             return self._live[default].served
         bare, _, version = name.partition("@")
         live = self._live.get(bare)
@@ -124,8 +129,24 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one model can answer."""
-        return bool(self._live) and self._scheduler.state == "running"
+        """Whether nothing is lacking, and the engine runs."""
+        return not self.lack() and self._scheduler.state == "running"
+
+    def lack(self) -> str:
+        """What is missing before requests can be answered as configured; empty when nothing is.
+
+        That is a model, whichever, and each of the defaults, save one that an administrator unloaded.
+        """
+        for name in self._defaults:
+            if name not in self._live and name not in self._unloaded:
+                why = self._refusals.reason_of(name) or f"{self._dir} has no bundle of it"
+                return f"the default model {name} is not served: {why}"
+        return "" if self._live else "no model is served"
+
+    def unknown_defaults(self) -> list[str]:
+        """Defaults of which there is nothing on disk, not even something that was refused."""
+        known = {*self._found.versions, *self._unloaded, *(name for name, _ in self._found.unreadable)}
+        return [name for name in self._defaults if name not in known]
 
     def models(self) -> list[ModelInfo]:
         """Served models by name."""
@@ -142,11 +163,6 @@ class Registry:
         await self.refresh()
         # Opening graphs leaves as much garbage as graphs.
         self._trim_soon()
-        missing = [name for name in self._defaults if name not in self._live]
-        if missing:
-            _log.error(
-                "default models that are not served: %s; they are not in %s", ", ".join(missing), self._dir
-            )
 
     async def refresh(self) -> None:
         """Look through the repository once, and load versions that are better than those served."""
@@ -278,6 +294,7 @@ class Registry:
         self._refusals.remove((name, version))
         old = self._live.get(name)
         self._live[name] = live
+        self._known_tasks[name] = live.served.bundle.manifest.task
         self._tell(name, "loaded")
         _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
         if old is not None:
@@ -318,16 +335,23 @@ class Registry:
             self._observer.model_load(name, outcome)
 
     def _default(self, task: Task) -> str | None:
-        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
-        for name in self._defaults:
-            if name in able:
-                return name
+        configured = self._configured(task)
+        if configured:
+            # Never another in their place: it would answer a different question under the same name of none.
+            return next((name for name in configured if name in self._live), None)
+        able = self._able(task)
         steady = [name for name in able if not self._live[name].served.bundle.manifest.experimental]
         return min(steady or able, default=None)
 
+    def _configured(self, task: Task) -> list[str]:
+        """Defaults for ``task``; one that was never served may be for any."""
+        return [name for name in self._defaults if self._known_tasks.get(name, task) == task]
+
+    def _able(self, task: Task) -> list[str]:
+        return [name for name in self._live if self._known_tasks[name] == task]
+
     def _offer(self, task: Task) -> str:
-        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
-        return f"models for {task}: {', '.join(sorted(able)) or 'none'}"
+        return f"models for {task}: {', '.join(sorted(self._able(task))) or 'none'}"
 
     def _info(self, name: str) -> ModelInfo:
         live = self._live[name]

@@ -101,6 +101,51 @@ def test_who_answers_when_no_name_is_given(tmp_path: Path) -> None:
     run(story)
 
 
+def test_no_other_model_answers_for_a_default_that_is_not_served(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "a", task="classify")
+    toy_bundle(tmp_path, "b", task="classify")
+    toy_bundle(tmp_path, "encoder")
+
+    async def story() -> None:
+        async with serving(tmp_path, defaults=("b",)) as registry:
+            await registry.unload("b")
+            with pytest.raises(ModelNotFound, match=r"no default model for classify \(b\).*: a;"):
+                registry.get(None, "classify")
+            assert registry.get(None, "encode").name == "encoder", "another task has a default of its own"
+            assert registry.get("a", "classify").name == "a"
+            assert [info.name for info in registry.models() if info.default] == ["encoder"]
+            assert registry.ready, "it is what an administrator wanted"
+            await registry.load("b")
+            assert registry.get(None, "classify").name == "b"
+
+    run(story)
+
+
+def test_it_is_not_ready_without_a_default_model(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "topic", task="classify")
+    root = toy_bundle(tmp_path, "sentiment", task="classify")
+    good = (root / "model.onnx").read_bytes()
+    spoil(root)
+
+    async def story() -> None:
+        async with serving(tmp_path, defaults=("sentiment",)) as registry:
+            assert not registry.ready
+            assert "the default model sentiment is not served" in registry.lack()
+            assert "model.onnx" in registry.lack()
+            assert registry.unknown_defaults() == []
+            with pytest.raises(ModelNotFound):
+                registry.get(None, "classify")
+            (root / "model.onnx").write_bytes(good)
+            await registry.refresh()
+            assert registry.ready
+            assert registry.get(None, "classify").name == "sentiment"
+        async with serving(tmp_path, defaults=("sentimnt",)) as registry:
+            assert "has no bundle of it" in registry.lack()
+            assert registry.unknown_defaults() == ["sentimnt"]
+
+    run(story)
+
+
 def test_a_name_that_is_not_served_is_told_what_is(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "sentiment", task="classify")
 
