@@ -90,8 +90,8 @@ class LiveModels:
         """See :meth:`app.api.models.ModelRepository.close`."""
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # One that had failed must not keep the rest from being closed.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._scheduler:
             # uvicorn has waited for them already, other servers need not have.
             with contextlib.suppress(TimeoutError):

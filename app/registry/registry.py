@@ -204,15 +204,19 @@ class Registry:
     async def unload(self, name: str) -> None:
         """Stop serving ``name`` until it is loaded again; requests that it is working on are finished.
 
+        A default that is not served, as when its bundle was refused, is waited for no longer.
+
         Raises:
-            ModelNotFound: it is not served.
+            ModelNotFound: it is not served, and not waited for either.
         """
         async with self._lock(name):
-            if name not in self._live:
+            live = self._live.pop(name, None)
+            if live is None and (name not in self._defaults or name in self._unloaded):
                 raise ModelNotFound(f"no model {name[:80]!r} is served")
             self._unloaded.add(name)
             self._pins.pop(name, None)
-            self._retire(name, self._live.pop(name))
+            if live is not None:
+                self._retire(name, live)
             self._on_change()
         _log.info("unloaded %s", name)
 

@@ -147,6 +147,25 @@ def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_task_that_failed_does_not_keep_the_rest_from_closing(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path)
+        await models.start()
+
+        async def failing() -> None:
+            raise OSError("no disk")
+
+        models._tasks.append(asyncio.create_task(failing()))
+        await asyncio.sleep(0)
+        await models.close()
+        assert models._scheduler is not None
+        assert models._scheduler.state == "closed"
+
+    asyncio.run(scenario())
+
+
 def test_closing_waits_for_requests_that_are_in(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "sentiment", task="classify")
 

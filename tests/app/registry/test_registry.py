@@ -135,6 +135,13 @@ def test_it_is_not_ready_without_a_default_model(tmp_path: Path) -> None:
             assert registry.unknown_defaults() == []
             with pytest.raises(ModelNotFound):
                 registry.get(None, "classify")
+            await registry.unload("sentiment")
+            assert registry.ready, "an administrator does without it"
+            with pytest.raises(ModelNotFound):
+                registry.get(None, "classify")
+            with pytest.raises(ModelRefused):
+                await registry.load("sentiment")
+        async with serving(tmp_path, defaults=("sentiment",)) as registry:
             (root / "model.onnx").write_bytes(good)
             await registry.refresh()
             assert registry.ready
