@@ -49,11 +49,14 @@ class LiveModels:
         """See :meth:`app.api.models.ModelRepository.start`."""
         settings = self._settings
         _check_directory(settings)
+        parallel = parallel_of(settings)
+        if self._metrics:
+            self._metrics.parallel(parallel)
         self._scheduler = Scheduler(
             queue_tokens=settings.queue_tokens,
             observer=self._metrics,
             on_dead=self._lifecycle.to_dead,
-            parallel=parallel_of(settings),
+            parallel=parallel,
         )
         self._registry = registry = Registry(
             settings.models_dir,
@@ -62,7 +65,7 @@ class LiveModels:
                 backend=settings.backend,
                 precision=settings.precision,
                 threads=threads_of(settings),
-                parallel=parallel_of(settings),
+                parallel=parallel,
                 batch_tokens=settings.batch_tokens,
             ),
             defaults=settings.default_models,

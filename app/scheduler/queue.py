@@ -104,15 +104,19 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One request's visit to the engine."""
+    """One request's visit to the engine.
+
+    ``started``: when the first of its rows did, as far as batches have been reported; ``finished``: when the
+    last did, 0 before any.
+    """
 
     context: RequestContext
     entries: list[Entry] = field(default_factory=list)
     results: list[Outputs | None] = field(default_factory=list)
     remaining: int = 0
     dropped: bool = False
-    queue_seconds: float = 0.0
-    inference_seconds: float = 0.0
+    started: float = math.inf
+    finished: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

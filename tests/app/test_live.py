@@ -16,6 +16,7 @@ from app.runtime.threads import available_threads
 from app.scheduler.engine import RequestContext
 from app.settings import Settings
 from app.tasks.classify import classify
+from app.telemetry import Metrics
 from tests.toy import toy_bundle
 
 
@@ -27,7 +28,7 @@ def live(models_dir: Path, **settings: object) -> LiveModels:
         "batch_tokens": 128,
         **settings,
     }
-    return LiveModels(Settings(**chosen), Lifecycle(), None)  # type: ignore[arg-type]
+    return LiveModels(Settings(**chosen), Lifecycle(), Metrics("0"))  # type: ignore[arg-type]
 
 
 def test_before_the_start_nothing_is_served(tmp_path: Path) -> None:
@@ -122,6 +123,19 @@ def test_a_default_that_is_damaged_is_waited_for(tmp_path: Path) -> None:
         await models.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_metrics_say_how_many_batches_are_computed_at_once(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path, parallel_batches=3)
+        await models.start()
+        assert models._metrics is not None
+        assert "electra_parallel_batches 3.0" in models._metrics.render()[0].decode()
+        await models.close()
+
+    asyncio.run(scenario())
 
 
 def test_threads_are_shared_by_workers() -> None:

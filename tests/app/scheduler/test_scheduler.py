@@ -391,6 +391,20 @@ def test_timing_tells_waiting_from_computing() -> None:
     simulate(story)
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_the_phases_of_a_long_text_are_no_longer_than_the_whole(parallel: int) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(budget=100, per_token=1e-2, overhead=0.0, parallel=parallel)
+        context = RequestContext()
+        began = loop.time()
+        await bench.scheduler.infer(bench.lane, [row(100)] * 8, context)
+        assert context.timing.queue == pytest.approx(0.0)
+        assert context.timing.inference == pytest.approx(loop.time() - began) == pytest.approx(8.0 / parallel)
+
+    simulate(story)
+
+
 def test_the_observer_hears_of_batches_and_queue() -> None:
     class Ear:
         def __init__(self) -> None:
