@@ -295,5 +295,6 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 def version_key(version: str) -> list[tuple[int, int, str]]:
     """Sort key under which ``10`` follows ``9`` and ``1.10`` follows ``1.9``."""
-    parts = re.findall(r"\d+|\D+", version)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    # Of ASCII alone: "²" is a digit to Python, and no number.
+    parts = re.findall(r"[0-9]+|[^0-9]+", version)
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]

@@ -1,8 +1,8 @@
 """What an administrator changed, told from the worker that was asked to all the others.
 
 The workers of one service share a directory. A change is one line appended to a file in it; every worker
-reads what the others wrote, and a worker that starts later reads all of it. A line is far shorter than what
-the system appends in one piece.
+reads what the others wrote, and a worker that starts later reads all of it. Of each model only the last
+change is applied. A line is far shorter than what the system appends in one piece.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class ChangeLog:
     def __init__(self, directory: Path) -> None:
         self._file = directory / "changes.jsonl"
         self._read = 0
+        self._readable = True
         self._worker = os.getpid()
 
     def append(self, action: Action, name: str, version: str | None) -> None:
@@ -49,7 +50,11 @@ class ChangeLog:
             os.close(descriptor)
 
     def news(self) -> list[Change]:
-        """What other workers wrote since the last time."""
+        """What other workers wrote since the last time. A line that says nothing is logged and passed over.
+
+        Raises:
+            OSError: the file is there and cannot be read.
+        """
         try:
             with self._file.open("rb") as stream:
                 stream.seek(self._read)
@@ -61,14 +66,31 @@ class ChangeLog:
             if not line.endswith(b"\n"):
                 break
             self._read += len(line)
-            change = Change(**json.loads(line))
+            try:
+                change = Change(**json.loads(line))
+            except (ValueError, TypeError) as error:
+                _log.error("a line of %s is no change: %s", self._file, error)
+                continue
             if change.worker != self._worker:
                 changes.append(change)
         return changes
 
     async def catch_up(self, apply: Callable[[Change], Awaitable[None]]) -> None:
-        """Apply what the others have changed. One that cannot be applied is logged and passed over."""
-        for change in self.news():
+        """Apply what the others have changed: of each model the last change, which says all that holds.
+
+        One that cannot be applied is logged and passed over; a file that cannot be read is left for the next
+        time.
+        """
+        try:
+            news = self.news()
+        except OSError as error:
+            # Asked for again in half a second, and so told once.
+            if self._readable:
+                _log.error("cannot read what other workers changed, trying again: %s", error)
+            self._readable = False
+            return
+        self._readable = True
+        for change in {change.name: change for change in news}.values():
             try:
                 await apply(change)
             except Exception as error:

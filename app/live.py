@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 
 from app.api.lifecycle import Lifecycle
@@ -11,7 +12,7 @@ from app.api.models import NoModels
 from app.bundle import Task
 from app.changes import Action, Change, ChangeLog
 from app.errors import NotReady
-from app.registry import LoadOptions, ModelInfo, Registry
+from app.registry import Key, LoadOptions, ModelInfo, Registry
 from app.runtime.threads import available_threads
 from app.scheduler.engine import RequestContext
 from app.scheduler.model_engine import ModelEngine
@@ -19,6 +20,8 @@ from app.scheduler.scheduler import Scheduler
 from app.settings import Settings, variable
 from app.tasks.model import ServedModel
 from app.telemetry import Metrics
+
+_log = logging.getLogger("electra")
 
 
 class LiveModels:
@@ -46,11 +49,14 @@ class LiveModels:
         """See :meth:`app.api.models.ModelRepository.start`."""
         settings = self._settings
         _check_directory(settings)
+        parallel = parallel_of(settings)
+        if self._metrics:
+            self._metrics.parallel(parallel)
         self._scheduler = Scheduler(
             queue_tokens=settings.queue_tokens,
             observer=self._metrics,
             on_dead=self._lifecycle.to_dead,
-            parallel=parallel_of(settings),
+            parallel=parallel,
         )
         self._registry = registry = Registry(
             settings.models_dir,
@@ -59,7 +65,7 @@ class LiveModels:
                 backend=settings.backend,
                 precision=settings.precision,
                 threads=threads_of(settings),
-                parallel=parallel_of(settings),
+                parallel=parallel,
                 batch_tokens=settings.batch_tokens,
             ),
             defaults=settings.default_models,
@@ -70,21 +76,25 @@ class LiveModels:
         if self._changes:
             # Versions that an administrator named may be gone by now: no reason not to start.
             await self._changes.catch_up(self._apply)
-        if not registry.ready and settings.require_models:
-            raise NoModels(self._nothing())
+        if settings.require_models:
+            self._check_models(registry)
         if settings.watch_interval_s > 0:
             self._tasks.append(asyncio.create_task(registry.watch(settings.watch_interval_s)))
         if self._changes:
             self._tasks.append(asyncio.create_task(self._changes.follow(self._apply)))
-        while not registry.ready:  # noqa: ASYNC110 - what makes it ready is a file that somebody copies
+        if not registry.ready:
+            _log.error("not ready: %s", registry.lack())
+        while not registry.ready:
+            self._lifecycle.waits_for(registry.lack())
+            # What makes it ready is a file that somebody copies.
             await asyncio.sleep(0.1)
 
     async def close(self) -> None:
         """See :meth:`app.api.models.ModelRepository.close`."""
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # One that had failed must not keep the rest from being closed.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._scheduler:
             # uvicorn has waited for them already, other servers need not have.
             with contextlib.suppress(TimeoutError):
@@ -112,7 +122,7 @@ class LiveModels:
             return []
         return sorted(self._registry.models(), key=lambda m: (m.task != "classify", not m.default, m.name))
 
-    def refused(self) -> dict[str, str]:
+    def refused(self) -> dict[Key, str]:
         return self._registry.refused() if self._registry else {}
 
     async def load(self, name: str, version: str | None) -> None:
@@ -145,12 +155,23 @@ class LiveModels:
         else:
             await registry.unload(change.name)
 
+    def _check_models(self, registry: Registry) -> None:
+        if not registry.models():
+            raise NoModels(self._nothing())
+        unknown = registry.unknown_defaults()
+        if unknown:
+            served = ", ".join(model.name for model in registry.models())
+            raise NoModels(
+                f"{variable('default_models')} names {', '.join(unknown)}, "
+                f"of which {self._settings.models_dir} has nothing; it has {served}"
+            )
+
     def _nothing(self) -> str:
         refused = self.refused()
         if refused:
-            name, why = next(iter(refused.items()))
+            key, why = next(iter(refused.items()))
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            return f"no model can be served: {name}: {why}{more}"
+            return f"no model can be served: {'/'.join(filter(None, key))}: {why}{more}"
         return f"{self._settings.models_dir}: holds no bundle; {_CURE}"
 
 
@@ -162,6 +183,10 @@ def _check_directory(settings: Settings) -> None:
     if not directory.is_dir():
         problem = "is not a directory" if directory.exists() else "does not exist"
         raise NoModels(f"{directory}: {problem}; {_CURE}")
+    try:
+        next(directory.iterdir(), None)
+    except OSError as error:
+        raise NoModels(f"{directory}: cannot be read ({error}); let the service's user read it") from None
 
 
 def threads_of(settings: Settings) -> int:

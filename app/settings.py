@@ -8,6 +8,7 @@ limit. ``docs/operations.md`` shows the same table (a test compares the two).
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -20,7 +21,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ELECTRA_"
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)")
-Seconds = Annotated[float, Field(ge=0)]
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""In seconds too, and longer than none."""
 
 
 class SettingsError(Exception):
@@ -49,21 +53,20 @@ class Settings(BaseSettings):
     keep_alive_s: Seconds = Field(
         75.0, description="How long an idle connection is kept for its next request."
     )
-    header_timeout_s: Annotated[float, Field(gt=0)] = Field(
+    header_timeout_s: Limit = Field(
         10.0, description="A client that takes longer to send its headers is cut off."
     )
-    body_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        30.0, description="A client that takes longer to send its body gets 408."
-    )
+    body_timeout_s: Limit = Field(30.0, description="A client that takes longer to send its body gets 408.")
 
     # Models
     models_dir: Path = Field(Path("models"), description="Model repository: NAME/VERSION/bundle.json.")
     default_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Models that answer when a request names none, one per task, separated by commas.",
+        description="Models that answer when a request names none, one per task; not ready without them.",
     )
     require_models: bool = Field(
-        True, description="Exit when no model can be served at start; false waits, not ready, for the first."
+        True,
+        description="Exit when no model can be served at start, or a default is unknown; false waits.",
     )
     watch_interval_s: Seconds = Field(
         5.0, description="How often the model repository is looked through for new versions; 0 is never."
@@ -90,10 +93,10 @@ class Settings(BaseSettings):
     )
 
     # Requests
-    request_timeout_s: Annotated[float, Field(gt=0)] = Field(
+    request_timeout_s: Limit = Field(
         30.0, description="Deadline of a request; X-Request-Timeout may ask for less, never for more."
     )
-    admin_timeout_s: Annotated[float, Field(gt=0)] = Field(
+    admin_timeout_s: Limit = Field(
         600.0, description="Deadline of an administrator's load, unload or pin, in place of a request's."
     )
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
     admin_key_file: Path | None = Field(
         None, description="File that holds the admin key, for secrets mounts."
     )
-    rate_limit_per_minute: Annotated[float, Field(ge=0)] = Field(
+    rate_limit_per_minute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0,
         description="Requests a minute for each key (or address, where there are no keys); 0 is no limit.",
     )
@@ -129,9 +132,7 @@ class Settings(BaseSettings):
     drain_delay_s: Seconds = Field(
         0.0, description="After SIGTERM, time in which readiness is false and requests are still taken."
     )
-    shutdown_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        60.0, description="Longest wait for requests in flight when stopping."
-    )
+    shutdown_timeout_s: Limit = Field(60.0, description="Longest wait for requests in flight when stopping.")
 
     # Telemetry
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
@@ -167,6 +168,35 @@ class Settings(BaseSettings):
         if isinstance(value, str) and not value.strip(" ,"):
             raise ValueError("is empty; give a key, or unset it")
         return value.strip() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        # uvicorn takes anything else for a name, and no client has one.
+        hosts = [] if value.strip() == "*" else [host.strip() for host in value.split(",")]
+        for host in filter(None, hosts):
+            try:
+                network = ipaddress.ip_network(host, strict=False)
+            except ValueError:
+                raise ValueError(f"{host!r} is neither an address nor a network nor * alone") from None
+            if ipaddress.ip_address(host.partition("/")[0]) != network.network_address:
+                raise ValueError(f"{host} is an address within a network; write {network} for all of it")
+        return value.strip()
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_can_match(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            bare = origin.lower().rstrip("/")
+            if origin in ("*", "null") or (origin == bare and _ORIGIN.fullmatch(origin)):
+                continue
+            cure = (
+                f"write {bare}"
+                if _ORIGIN.fullmatch(bare)
+                else "write scheme and host, as in https://a.example"
+            )
+            raise ValueError(f"{origin!r} is never what a browser sends; {cure}")
+        return value
 
     @field_validator("root_path")
     @classmethod

@@ -143,6 +143,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._parallel = Gauge(
+            "electra_parallel_batches",
+            "Batches that the engine can compute at once.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._queue_tokens = Gauge(
             "electra_queue_tokens",
             "Tokens waiting for the engine.",
@@ -213,6 +219,10 @@ class Metrics:
         self._batch_tokens.labels(model).observe(tokens)
         self._padding.labels(model).observe(padded_tokens / max(tokens, 1))
         self._batch_seconds.labels(model).observe(seconds)
+
+    def parallel(self, batches: int) -> None:
+        """So many batches can be computed at once."""
+        self._parallel.set(batches)
 
     def queue(self, model: str, *, sequences: int, tokens: int) -> None:
         """How much waits for the engine now."""

@@ -100,8 +100,8 @@ class FixedModels:
             for model in self.served.values()
         ]
 
-    def refused(self) -> dict[str, str]:
-        return {"sentiment/9": "is damaged", "other/1": "is damaged too"}
+    def refused(self) -> dict[tuple[str, str], str]:
+        return {("other", ""): "cannot be read", ("sentiment", "9"): "is damaged"}
 
     async def load(self, name: str, version: str | None) -> None:
         self.done.append(("load", name, version))

@@ -58,6 +58,11 @@ class Lifecycle:
             self.state, self.was_ready = State.READY, True
             self.set_served(self._served)
 
+    def waits_for(self, reason: str) -> None:
+        """Models are loaded, and something is missing without which the service does not become ready."""
+        if self.state is State.STARTING:
+            self.reason = reason
+
     def set_served(self, served: bool) -> None:
         """Whether any model is served now: an administrator may unload the last one, and load one again."""
         self._served = served

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.bundle import Task
-from app.registry import ModelInfo
+from app.registry import Key, ModelInfo
 from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
 
@@ -17,7 +17,8 @@ class ModelRepository(Protocol):
         """Load and warm what is on disk, then keep watching it.
 
         Raises:
-            NoModels: nothing can be served and the settings require it.
+            NoModels: nothing can be served, or there is nothing of a default model, and the settings require
+                it.
         """
 
     async def close(self) -> None:
@@ -25,7 +26,7 @@ class ModelRepository(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether at least one model can answer."""
+        """Whether at least one model can answer, and each default that nobody unloaded is among them."""
 
     def get(self, name: str | None, task: Task) -> ServedModel:
         """The model of this name (``name`` or ``name@version``), or the default one of ``task``.
@@ -52,8 +53,9 @@ class ModelRepository(Protocol):
     def models(self) -> list[ModelInfo]:
         """All served models, classifiers first, each task's default before the others."""
 
-    def refused(self) -> dict[str, str]:
-        """Why versions on disk are not served, by ``name/version``."""
+    def refused(self) -> dict[Key, str]:
+        """Why versions on disk are not served, by name and version; the version is empty where nothing of a
+        model can be read."""
 
     async def load(self, name: str, version: str | None) -> None:
         """Verify, warm and swap in a version; the newest when it is not named.

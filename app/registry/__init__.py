@@ -2,5 +2,6 @@
 
 from app.registry.loading import GraphInfo, LoadOptions
 from app.registry.registry import ModelInfo, Registry
+from app.registry.repository import Key
 
-__all__ = ["GraphInfo", "LoadOptions", "ModelInfo", "Registry"]
+__all__ = ["GraphInfo", "Key", "LoadOptions", "ModelInfo", "Registry"]

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.bundle import Bundle, GraphName, Task, version_key
+from app.bundle import Bundle, BundleError, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
 from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, load_in_thread, refusal
 from app.registry.memory import trim_memory
-from app.registry.repository import fingerprint, scan
+from app.registry.refusals import Refusals
+from app.registry.repository import Found, Key, fingerprint, scan
 from app.scheduler.model_engine import ModelEngine
 from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
@@ -66,7 +67,8 @@ class Registry:
         models_dir: the model repository.
         scheduler: that runs every model's graphs.
         options: how graphs are opened.
-        defaults: names that answer when a request names none, the first that fits a task wins.
+        defaults: names that answer when a request names none: of those for its task the first that is
+            served, and no other model in their place.
         observer: hears of loads.
         on_change: called whenever a model came, was replaced or went.
     """
@@ -88,10 +90,12 @@ class Registry:
         self._observer = observer
         self._loader = Loader(options or LoadOptions(), self._assemble)
         self._live: dict[str, LiveModel] = {}
-        self._found: dict[str, list[str]] = {}
+        self._found = Found()
         self._pins: dict[str, str] = {}
         self._unloaded: set[str] = set()
-        self._refused: dict[tuple[str, str], tuple[object, str]] = {}
+        # Of every model that was served since the start.
+        self._known_tasks: dict[str, Task] = {}
+        self._refusals = Refusals()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +111,9 @@ class Registry:
         if name is None:
             default = self._default(task)
             if default is None:
-                raise ModelNotFound(f"no model for {task} is served; see /v1/models")
+                configured = ", ".join(self._configured(task))
+                missing = f"default model for {task} ({configured})" if configured else f"model for {task}"
+                raise ModelNotFound(f"no {missing} is served; {self._offer(task)}; see /v1/models")
             return self._live[default].served
         bare, _, version = name.partition("@")
         live = self._live.get(bare)
@@ -123,16 +129,32 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one model can answer."""
-        return bool(self._live) and self._scheduler.state == "running"
+        """Whether nothing is lacking, and the engine runs."""
+        return not self.lack() and self._scheduler.state == "running"
+
+    def lack(self) -> str:
+        """What is missing before requests can be answered as configured; empty when nothing is.
+
+        That is a model, whichever, and each of the defaults, save one that an administrator unloaded.
+        """
+        for name in self._defaults:
+            if name not in self._live and name not in self._unloaded:
+                why = self._refusals.reason_of(name) or f"{self._dir} has no bundle of it"
+                return f"the default model {name} is not served: {why}"
+        return "" if self._live else "no model is served"
+
+    def unknown_defaults(self) -> list[str]:
+        """Defaults of which there is nothing on disk, not even something that was refused."""
+        known = {*self._found.versions, *self._unloaded, *(name for name, _ in self._found.unreadable)}
+        return [name for name in self._defaults if name not in known]
 
     def models(self) -> list[ModelInfo]:
         """Served models by name."""
         return [self._info(name) for name in sorted(self._live)]
 
-    def refused(self) -> dict[str, str]:
-        """Why versions on disk are not served, by ``name/version``."""
-        return {f"{name}/{version}": why for (name, version), (_, why) in sorted(self._refused.items())}
+    def refused(self) -> dict[Key, str]:
+        """Why versions on disk are not served, by name and version."""
+        return self._refusals.reasons()
 
     # ---- changing
 
@@ -141,19 +163,12 @@ class Registry:
         await self.refresh()
         # Opening graphs leaves as much garbage as graphs.
         self._trim_soon()
-        missing = [name for name in self._defaults if name not in self._live]
-        if missing:
-            _log.error(
-                "default models that are not served: %s; they are not in %s", ", ".join(missing), self._dir
-            )
 
     async def refresh(self) -> None:
         """Look through the repository once, and load versions that are better than those served."""
-        found = self._found = await asyncio.to_thread(scan, self._dir)
-        for key in [key for key in self._refused if key[1] not in found.get(key[0], [])]:
-            del self._refused[key]
-        names = [name for name in found if name not in self._unloaded]
-        await asyncio.gather(*(self._refresh_one(name, found[name]) for name in names))
+        found = await self._look()
+        names = [name for name in found.versions if name not in self._unloaded]
+        await asyncio.gather(*(self._refresh_one(name, found) for name in names))
 
     async def watch(self, interval: float) -> None:
         """Refresh every ``interval`` seconds, for ever."""
@@ -189,15 +204,19 @@ class Registry:
     async def unload(self, name: str) -> None:
         """Stop serving ``name`` until it is loaded again; requests that it is working on are finished.
 
+        A default that is not served, as when its bundle was refused, is waited for no longer.
+
         Raises:
-            ModelNotFound: it is not served.
+            ModelNotFound: it is not served, and not waited for either.
         """
         async with self._lock(name):
-            if name not in self._live:
+            live = self._live.pop(name, None)
+            if live is None and (name not in self._defaults or name in self._unloaded):
                 raise ModelNotFound(f"no model {name[:80]!r} is served")
             self._unloaded.add(name)
             self._pins.pop(name, None)
-            self._retire(name, self._live.pop(name))
+            if live is not None:
+                self._retire(name, live)
             self._on_change()
         _log.info("unloaded %s", name)
 
@@ -226,14 +245,23 @@ class Registry:
     def _assemble(self, bundle: Bundle, lanes: Mapping[GraphName, Lane]) -> ServedModel:
         return served_model(bundle, ModelEngine(self._scheduler, lanes))
 
+    async def _look(self) -> Found:
+        """Look through the repository off the event loop: a disk that hangs must hold up nobody."""
+        found = self._found = await asyncio.to_thread(scan, self._dir, self._refusals.keys())
+        for (name, version), why in self._refusals.look(found).items():
+            self._tell(name, "refused")
+            _log.error("refused %s: %s", "/".join(filter(None, (name, version))), why)
+        return found
+
     async def _versions(self, name: str) -> list[str]:
-        self._found = await asyncio.to_thread(scan, self._dir)
-        versions = self._found.get(name)
+        versions = (await self._look()).versions.get(name)
         if not versions:
-            raise ModelNotFound(f"no model {name[:80]!r} on disk")
+            why = self._refusals.reason_of(name)
+            raise ModelNotFound(f"no model {name[:80]!r} on disk" + (f": {why}" if why else ""))
         return versions
 
-    async def _refresh_one(self, name: str, versions: list[str]) -> None:
+    async def _refresh_one(self, name: str, found: Found) -> None:
+        versions = found.versions[name]
         async with self._lock(name):
             if name in self._unloaded:
                 # Unloaded while this waited for its turn.
@@ -246,7 +274,8 @@ class Registry:
                 if pin is None and live is not None and version_key(version) < version_key(live.version):
                     # What serves was taken off the disk. It still serves: going back is an operator's choice.
                     return
-                if version not in versions or self._known_bad(name, version):
+                key = (name, version)
+                if version not in versions or not self._refusals.worth_trying(key, found.marks.get(key)):
                     continue
                 if await self._try(name, version) is None:
                     return
@@ -254,21 +283,22 @@ class Registry:
     async def _try(self, name: str, version: str) -> str | None:
         """Load and swap in; returns why it was refused, or None."""
         directory = self._dir / name / version
-        mark = fingerprint(directory)
+        mark = await asyncio.to_thread(fingerprint, directory)
         try:
             async with self._loads:
                 live = await load_in_thread(self._loader, directory)
         except Exception as error:  # libraries raise their own; one bad bundle must not end the others
             problem = refusal(error)
-            self._refused[name, version] = (mark, problem)
+            self._refusals.add((name, version), problem, mark if isinstance(error, BundleError) else None)
             self._tell(name, "refused")
             serving = self._live.get(name)
             still = f"version {serving.version} stays" if serving else "no version of it is served"
             _log.error("refused %s/%s: %s (%s)", name, version, problem, still)
             return problem
-        self._refused.pop((name, version), None)
+        self._refusals.remove((name, version))
         old = self._live.get(name)
         self._live[name] = live
+        self._known_tasks[name] = live.served.bundle.manifest.task
         self._tell(name, "loaded")
         _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
         if old is not None:
@@ -295,10 +325,6 @@ class Registry:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _known_bad(self, name: str, version: str) -> bool:
-        known = self._refused.get((name, version))
-        return known is not None and known[0] == fingerprint(self._dir / name / version)
-
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
@@ -313,16 +339,23 @@ class Registry:
             self._observer.model_load(name, outcome)
 
     def _default(self, task: Task) -> str | None:
-        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
-        for name in self._defaults:
-            if name in able:
-                return name
+        configured = self._configured(task)
+        if configured:
+            # Never another in their place: it would answer a different question under the same name of none.
+            return next((name for name in configured if name in self._live), None)
+        able = self._able(task)
         steady = [name for name in able if not self._live[name].served.bundle.manifest.experimental]
         return min(steady or able, default=None)
 
+    def _configured(self, task: Task) -> list[str]:
+        """Defaults for ``task``; one that was never served may be for any."""
+        return [name for name in self._defaults if self._known_tasks.get(name, task) == task]
+
+    def _able(self, task: Task) -> list[str]:
+        return [name for name in self._live if self._known_tasks[name] == task]
+
     def _offer(self, task: Task) -> str:
-        able = [name for name, live in self._live.items() if live.served.bundle.manifest.task == task]
-        return f"models for {task}: {', '.join(sorted(able)) or 'none'}"
+        return f"models for {task}: {', '.join(sorted(self._able(task))) or 'none'}"
 
     def _info(self, name: str) -> ModelInfo:
         live = self._live[name]
@@ -331,7 +364,7 @@ class Registry:
             name=name,
             version=live.version,
             task=manifest.task,
-            versions=tuple(self._found.get(name, ())),
+            versions=tuple(self._found.versions.get(name, ())),
             pinned=self._pins.get(name),
             default=self._default(manifest.task) == name,
             graphs=live.graphs(),

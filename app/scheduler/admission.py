@@ -3,6 +3,9 @@
 All predictions are in seconds by each lane's measured speed. A refusal that a later attempt can cure is
 QueueFull (with when to come back), one that no idle engine could answer in time is DeadlineExceeded.
 
+Where nothing waits or runs, nobody is refused: a measured speed that is wrong, as after a stall of the host,
+is only mended by another batch.
+
 A newcomer may find at most half of its time taken by what waits. The other half is for what nobody can
 predict, such as a neighbour that takes the CPU, and for the further stages of a request. Without it, in a
 full queue every request would end at the very edge of its deadline, and in each slower moment the engine
@@ -65,7 +68,7 @@ def admit(load: Load, queue: BatchQueue, lane: Lane, sizes: Sequence[int], conte
 
     Raises:
         QueueFull: the queue has no room, or holds too much for the deadline.
-        DeadlineExceeded: even an idle engine would answer too late.
+        DeadlineExceeded: something waits or runs, and even an idle engine would answer too late.
     """
     deadline, newcomer, tokens = context.deadline, context.turn is None, sum(sizes)
     wait = load.engaged_seconds + queue.seconds()
@@ -75,7 +78,7 @@ def admit(load: Load, queue: BatchQueue, lane: Lane, sizes: Sequence[int], conte
             f"{load.pending_tokens} tokens wait and at most {load.limit} may; try again in {wait:.1f} s",
             max(wait, RETRY_AFTER_LEAST),
         )
-    if deadline is None:
+    if deadline is None or not load.pending_tokens:
         return wait
     own = tokens * lane.seconds_per_token
     left = deadline - load.now

@@ -17,8 +17,8 @@ class Timing:
 
     Attributes:
         tokenize: turning text into ids.
-        queue: waiting for the engine, of the row that waited longest in each call.
-        inference: the engine at work on batches that held rows of this request.
+        queue: waiting for the engine to start on the first row of each call.
+        inference: from then until the last row was done, batches between that held none of its rows included.
     """
 
     tokenize: float = 0.0

@@ -30,6 +30,9 @@ from app.text.sequence import TokenSequence
 LOOKAHEAD_BATCHES = 8
 DECAY = 0.9
 """Weight of the past in a lane's measured speed, per batch."""
+MOST_OF_EXPECTED = 4.0
+"""What one batch can say of a lane's speed: at most this many times what was expected of it. A host that
+stood still for a minute while a batch ran is no slower for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +84,8 @@ class Lane:
 
     def measured(self, tokens: int, seconds: float) -> None:
         """Learn from a finished batch of ``tokens`` real tokens."""
+        expected = (tokens + self.overhead_tokens) * self.seconds_per_token
+        seconds = min(seconds, MOST_OF_EXPECTED * expected)
         self._seconds = self._seconds * DECAY + seconds
         self._tokens = self._tokens * DECAY + tokens
         self.seconds_per_token = self._seconds / self._tokens
@@ -99,15 +104,19 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One request's visit to the engine."""
+    """One request's visit to the engine.
+
+    ``started``: when the first of its rows did, as far as batches have been reported; ``finished``: when the
+    last did, 0 before any.
+    """
 
     context: RequestContext
     entries: list[Entry] = field(default_factory=list)
     results: list[Outputs | None] = field(default_factory=list)
     remaining: int = 0
     dropped: bool = False
-    queue_seconds: float = 0.0
-    inference_seconds: float = 0.0
+    started: float = math.inf
+    finished: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -21,7 +21,7 @@ from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady
 from app.scheduler.fair_clock import FairClock
 from app.scheduler.observer import Counts, Observer
 from app.scheduler.pipeline import Pipeline
-from app.scheduler.queue import Batch, BatchQueue, Call, Entry, Lane
+from app.scheduler.queue import BatchQueue, Call, Entry, Lane
 from app.scheduler.worker import InferenceThreads, Report, Worker
 from app.text.sequence import TokenSequence
 
@@ -137,8 +137,9 @@ class Scheduler:
                 self.counts.dropped_cancelled += 1
             raise
         finally:
-            context.timing.queue += call.queue_seconds
-            context.timing.inference += call.inference_seconds
+            if call.finished:
+                context.timing.queue += call.started - call.entries[0].arrival
+                context.timing.inference += call.finished - call.started
             self._forget(call)
 
     def backlog_seconds(self) -> float:
@@ -231,8 +232,8 @@ class Scheduler:
             call = entry.call
             if call.dropped or call not in self._calls:
                 continue
-            call.queue_seconds = max(call.queue_seconds, report.started - entry.arrival)
-            call.inference_seconds += seconds if entry is _first_of(call, report.batch) else 0.0
+            call.started = min(call.started, report.started)
+            call.finished = max(call.finished, report.finished)
             if isinstance(result, Exception):
                 self.counts.bad_rows += 1
                 self._resolve(call, _bad_item(entry, result))
@@ -338,7 +339,3 @@ def _bad_item(entry: Entry, error: Exception) -> BadItem:
         error,
     )
     return BadItem(f"row {entry.index} could not be computed: {lines[0] if lines else type(error).__name__}")
-
-
-def _first_of(call: Call, batch: Batch) -> Entry | None:
-    return next((entry for entry in batch.entries if entry.call is call), None)

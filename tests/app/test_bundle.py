@@ -98,3 +98,4 @@ def test_what_is_not_offered_is_said(root: Path) -> None:
 
 def test_versions_sort_as_numbers() -> None:
     assert sorted(["10", "9", "1.10", "1.9", "2"], key=b.version_key) == ["1.9", "1.10", "2", "9", "10"]
+    assert sorted(["²", "1²", "v²", "2", "٣"], key=b.version_key) == ["1²", "2", "v²", "²", "٣"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,57 @@ def test_one_that_fails_does_not_stop_the_others(
 
     asyncio.run(scenario())
     assert applied == ["good", "later"]
+
+
+def test_what_cannot_be_read_for_a_while_is_followed_afterwards(
+    logs: tuple[ChangeLog, ChangeLog], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.changes.POLL_S", 0.01)
+    one, two = logs
+    applied: list[str] = []
+    opened = Path.open
+
+    def failing(path: Path, *args: object) -> object:
+        raise OSError(24, "Too many open files", str(path))
+
+    async def apply(change: Change) -> None:
+        applied.append(change.name)
+
+    async def scenario() -> None:
+        one.append("load", "a", None)
+        monkeypatch.setattr(Path, "open", failing)
+        following = asyncio.create_task(two.follow(apply))
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(Path, "open", opened)
+        await asyncio.sleep(0.1)
+        assert not following.done()
+        following.cancel()
+
+    asyncio.run(scenario())
+    assert applied == ["a"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR], "told once"
+
+
+def test_a_line_that_says_nothing_hides_no_other(logs: tuple[ChangeLog, ChangeLog], tmp_path: Path) -> None:
+    one, two = logs
+    one.append("load", "a", None)
+    with (tmp_path / "changes.jsonl").open("a") as stream:
+        stream.write('{"half\n{"action": "load"}\n')
+    one.append("load", "b", None)
+    assert [change.name for change in two.news()] == ["a", "b"]
+
+
+def test_a_late_worker_makes_the_last_change_of_each_model_only(logs: tuple[ChangeLog, ChangeLog]) -> None:
+    one, two = logs
+    applied: list[tuple[str, str, str | None]] = []
+
+    async def apply(change: Change) -> None:
+        applied.append((change.action, change.name, change.version))
+
+    for version in ("1", "2", "3"):
+        one.append("pin", "a", version)
+    one.append("unload", "b", None)
+    one.append("load", "b", None)
+    one.append("unload", "a", None)
+    asyncio.run(two.catch_up(apply))
+    assert applied == [("unload", "a", None), ("load", "b", None)]

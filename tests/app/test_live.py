@@ -16,6 +16,7 @@ from app.runtime.threads import available_threads
 from app.scheduler.engine import RequestContext
 from app.settings import Settings
 from app.tasks.classify import classify
+from app.telemetry import Metrics
 from tests.toy import toy_bundle
 
 
@@ -27,7 +28,7 @@ def live(models_dir: Path, **settings: object) -> LiveModels:
         "batch_tokens": 128,
         **settings,
     }
-    return LiveModels(Settings(**chosen), Lifecycle(), None)  # type: ignore[arg-type]
+    return LiveModels(Settings(**chosen), Lifecycle(), Metrics("0"))  # type: ignore[arg-type]
 
 
 def test_before_the_start_nothing_is_served(tmp_path: Path) -> None:
@@ -80,6 +81,63 @@ def test_nothing_to_serve_is_one_line(tmp_path: Path, make: object, reason: str)
     assert "\n" not in str(caught.value)
 
 
+def test_a_default_of_which_there_is_nothing_is_no_start(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path, default_models="sentimnt")
+        try:
+            await models.start()
+        finally:
+            await models.close()
+
+    with pytest.raises(NoModels, match=r"ELECTRA_DEFAULT_MODELS names sentimnt.* it has sentiment"):
+        asyncio.run(scenario())
+
+
+def test_a_directory_that_cannot_be_read_is_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(path: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(NoModels, match=r"Permission denied.*let the service's user read it"):
+        asyncio.run(live(tmp_path).start())
+
+
+def test_a_default_that_is_damaged_is_waited_for(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "topic", task="classify")
+    root = toy_bundle(tmp_path, "sentiment", task="classify")
+    good = (root / "model.onnx").read_bytes()
+    (root / "model.onnx").write_bytes(good[:-1] + b"x")
+
+    async def scenario() -> None:
+        models = live(tmp_path, default_models="sentiment", watch_interval_s=0.05)
+        starting = asyncio.create_task(models.start())
+        while "default model sentiment" not in models._lifecycle.reason:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert not models.ready
+        assert "checksum" in models._lifecycle.reason
+        (root / "model.onnx").write_bytes(good)
+        await starting
+        assert models.ready
+        await models.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_metrics_say_how_many_batches_are_computed_at_once(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path, parallel_batches=3)
+        await models.start()
+        assert models._metrics is not None
+        assert "electra_parallel_batches 3.0" in models._metrics.render()[0].decode()
+        await models.close()
+
+    asyncio.run(scenario())
+
+
 def test_threads_are_shared_by_workers() -> None:
     assert threads_of(Settings(threads=3, workers=2)) == 3
     assert threads_of(Settings()) == available_threads()
@@ -99,6 +157,25 @@ def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_pat
         await models.start()
         assert models.ready
         await models.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_task_that_failed_does_not_keep_the_rest_from_closing(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        models = live(tmp_path)
+        await models.start()
+
+        async def failing() -> None:
+            raise OSError("no disk")
+
+        models._tasks.append(asyncio.create_task(failing()))
+        await asyncio.sleep(0)
+        await models.close()
+        assert models._scheduler is not None
+        assert models._scheduler.state == "closed"
 
     asyncio.run(scenario())
 

@@ -58,6 +58,16 @@ def test_kubernetes_service_links_are_recognised() -> None:
         ("root_path", "electra/", "ELECTRA_ROOT_PATH"),
         ("otel_endpoint", "collector:4318", "ELECTRA_OTEL_ENDPOINT"),
         ("request_timeout_s", "soon", "ELECTRA_REQUEST_TIMEOUT_S"),
+        ("request_timeout_s", "inf", "finite"),
+        ("keep_alive_s", "inf", "finite"),
+        ("rate_limit_per_minute", "inf", "finite"),
+        ("trusted_proxies", "10.0.0.1/8", "write 10.0.0.0/8 for all of it"),
+        ("trusted_proxies", "127.0.0.1, nonsense", "'nonsense' is neither"),
+        ("trusted_proxies", "*,127.0.0.1", "'*' is neither"),
+        ("cors_origins", "https://a.example/", "write https://a.example"),
+        ("cors_origins", "https://A.example", "write https://a.example"),
+        ("cors_origins", "a.example", "write scheme and host"),
+        ("cors_origins", "https://a.example/page", "write scheme and host"),
     ],
 )
 def test_a_bad_value_names_its_variable(
@@ -68,6 +78,21 @@ def test_a_bad_value_names_its_variable(
         load_settings()
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("trusted_proxies", "*"),
+        ("trusted_proxies", ""),
+        ("trusted_proxies", "10.0.0.0/8, 192.168.1.7,::1, fd00::/8,"),
+        ("cors_origins", "*"),
+        ("cors_origins", "http://localhost:5173,capacitor://localhost,null"),
+    ],
+)
+def test_what_can_match_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(variable(name), value)
+    load_settings()
 
 
 def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

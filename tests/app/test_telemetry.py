@@ -77,6 +77,8 @@ def test_batches_queues_and_loads() -> None:
     metrics = Metrics("0")
     metrics.batch("m", sequences=4, tokens=100, padded_tokens=120, seconds=0.5)
     metrics.queue("m", sequences=2, tokens=30)
+    metrics.parallel(2)
+    assert samples(metrics)["electra_parallel_batches", ()] == 2
     metrics.model_load("m", "refused")
     metrics.ready(True)
     seen = samples(metrics)

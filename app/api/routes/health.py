@@ -31,6 +31,6 @@ async def live(request: Request) -> Response:
 @router.get("/health", response_model=Health, operation_id="health", summary="The same, TEI's name")
 @router.get("/v2/health/ready", response_model=Health, operation_id="v2_ready", summary="KServe: ready?")
 async def ready(request: Request) -> Response:
-    """200 when at least one model is served and the service is not stopping."""
+    """200 when at least one model is served, the default ones among them, and the service is not stopping."""
     lifecycle = service_of(request).lifecycle
     return _answer(lifecycle.ready, lifecycle.status, lifecycle.reason)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 
 from app.api.keys import presented_key
 from app.api.route import JsonResponse, JsonRoute
-from app.api.schemas.models import LoadRequest, ModelCard, ModelList, PinRequest
+from app.api.schemas import models as schemas
+from app.api.schemas.models import LoadRequest, ModelCard, PinRequest
 from app.api.service import Service, service_of
 from app.bundle import Task
 from app.errors import Forbidden, ModelNotFound, Unauthorized
-from app.registry import ModelInfo
+from app.registry import Key, ModelInfo
 
 PREFIX = "/v1/models/"
 """Of the paths that change what is served."""
@@ -23,13 +25,35 @@ ENDPOINTS: dict[Task, list[str]] = {
 }
 
 
+class RefusedVersion(BaseModel):
+    """A version on disk that is not served."""
+
+    name: str = Field(description="Of the model.")
+    version: str | None = Field(description="Null where nothing of the model can be read.")
+    reason: str = Field(description="What is wrong and the cure.")
+
+
+class ModelList(schemas.ModelList):
+    """All served models, classifiers first, and what was refused."""
+
+    refused: list[RefusedVersion] = Field(description="Versions that were refused, also when none is served.")
+
+
+def refused_versions(service: Service) -> list[dict[str, object]]:
+    """All refusals as :class:`RefusedVersion` says."""
+    refused = service.models.refused()
+    return [
+        {"name": name, "version": version or None, "reason": why} for (name, version), why in refused.items()
+    ]
+
+
 def cards(service: Service) -> list[dict[str, object]]:
     """All models as :class:`ModelCard` says."""
     refused = service.models.refused()
     return [_card(model, refused) for model in service.models.models()]
 
 
-def _card(model: ModelInfo, refused: dict[str, str]) -> dict[str, object]:
+def _card(model: ModelInfo, refused: dict[Key, str]) -> dict[str, object]:
     manifest = model.bundle.manifest
     graph = model.graphs["model"]
     return {
@@ -56,11 +80,7 @@ def _card(model: ModelInfo, refused: dict[str, str]) -> dict[str, object]:
         "tokens_per_second": round(graph.tokens_per_second),
         "metrics": manifest.metrics,
         "provenance": manifest.provenance,
-        "refused": {
-            key.removeprefix(f"{model.name}/"): why
-            for key, why in refused.items()
-            if key.startswith(f"{model.name}/")
-        },
+        "refused": {version: why for (name, version), why in refused.items() if name == model.name},
     }
 
 
@@ -76,7 +96,8 @@ def _card_of(service: Service, name: str) -> JsonResponse:
 @router.get("/v1/models", response_model=ModelList, operation_id="list_models", summary="What is served")
 async def list_models(request: Request) -> Response:
     """All served models, classifiers first, each task's default before the others."""
-    return JsonResponse({"object": "list", "data": cards(service_of(request))})
+    service = service_of(request)
+    return JsonResponse({"object": "list", "data": cards(service), "refused": refused_versions(service)})
 
 
 @router.get("/v1/models/{name}", response_model=ModelCard, operation_id="get_model", summary="One model")

@@ -8,9 +8,11 @@ import pytest
 from pydantic import BaseModel
 
 from app.api.errors import STATUS, Problem
+from app.api.routes.info import Info
+from app.api.routes.models import ModelList, RefusedVersion
 from app.api.schemas.classify import Classification, ClassifyRequest
 from app.api.schemas.detect_replaced import Detection, DetectRequest, ReplacedSpan, ReplacedToken, Suggestion
-from app.api.schemas.models import Info, ModelCard
+from app.api.schemas.models import ModelCard
 from app.api.schemas.predict import PredictRequest
 from app.api.schemas.summarize import SummarizeRequest, Summary, SummarySentence
 from app.api.schemas.tokenize import TokenizeRequest, TokenizeResponse
@@ -32,7 +34,7 @@ def section(title: str) -> str:
         ("POST /summarize", [SummarizeRequest, Summary, SummarySentence]),
         ("POST /predict", [PredictRequest]),
         ("POST /tokenize", [TokenizeRequest, TokenizeResponse]),
-        ("GET /v1/models", [ModelCard]),
+        ("GET /v1/models", [ModelCard, ModelList, RefusedVersion]),
         ("GET /info", [Info]),
     ],
 )

@@ -13,6 +13,7 @@ def test_the_usual_life() -> None:
         lifecycle.check_serving()
     lifecycle.to_ready()
     lifecycle.check_serving()
+    lifecycle.waits_for("nothing any more")
     assert (lifecycle.ready, lifecycle.reason) == (True, "")
     lifecycle.to_draining()
     lifecycle.check_serving()
@@ -26,6 +27,8 @@ def test_without_a_model_it_waits_for_one() -> None:
     lifecycle = Lifecycle(seen.append)
     lifecycle.set_served(False)
     assert lifecycle.reason == "models are being loaded"
+    lifecycle.waits_for("a default model")
+    assert lifecycle.reason == "a default model"
     lifecycle.to_ready()
     assert (lifecycle.ready, lifecycle.status, lifecycle.reason) == (False, "starting", "no model is served")
     lifecycle.set_served(True)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from app.errors import ModelNotFound, ModelRefused
-from app.registry import LoadOptions, Registry
+from app.registry import LoadOptions, Registry, loading
 from app.scheduler.engine import RequestContext
 from app.scheduler.scheduler import Scheduler
 from app.tasks.model import ServedModel
@@ -44,6 +45,18 @@ async def logits(model: ServedModel) -> list[float]:
     answer = await model.engine.infer([ROW], RequestContext())
     values: list[float] = answer[0]["logits"].tolist()
     return values
+
+
+def shut_off(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Let the system refuse to say what ``path`` is (tests may run as root, whom no mode bits stop)."""
+    stat = os.stat
+
+    def refusing(asked: Any, *args: Any, **options: Any) -> os.stat_result:
+        if isinstance(asked, (str, Path)) and Path(asked) == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(asked, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refusing)
 
 
 def spoil(root: Path) -> None:
@@ -88,6 +101,58 @@ def test_who_answers_when_no_name_is_given(tmp_path: Path) -> None:
     run(story)
 
 
+def test_no_other_model_answers_for_a_default_that_is_not_served(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "a", task="classify")
+    toy_bundle(tmp_path, "b", task="classify")
+    toy_bundle(tmp_path, "encoder")
+
+    async def story() -> None:
+        async with serving(tmp_path, defaults=("b",)) as registry:
+            await registry.unload("b")
+            with pytest.raises(ModelNotFound, match=r"no default model for classify \(b\).*: a;"):
+                registry.get(None, "classify")
+            assert registry.get(None, "encode").name == "encoder", "another task has a default of its own"
+            assert registry.get("a", "classify").name == "a"
+            assert [info.name for info in registry.models() if info.default] == ["encoder"]
+            assert registry.ready, "it is what an administrator wanted"
+            await registry.load("b")
+            assert registry.get(None, "classify").name == "b"
+
+    run(story)
+
+
+def test_it_is_not_ready_without_a_default_model(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "topic", task="classify")
+    root = toy_bundle(tmp_path, "sentiment", task="classify")
+    good = (root / "model.onnx").read_bytes()
+    spoil(root)
+
+    async def story() -> None:
+        async with serving(tmp_path, defaults=("sentiment",)) as registry:
+            assert not registry.ready
+            assert "the default model sentiment is not served" in registry.lack()
+            assert "model.onnx" in registry.lack()
+            assert registry.unknown_defaults() == []
+            with pytest.raises(ModelNotFound):
+                registry.get(None, "classify")
+            await registry.unload("sentiment")
+            assert registry.ready, "an administrator does without it"
+            with pytest.raises(ModelNotFound):
+                registry.get(None, "classify")
+            with pytest.raises(ModelRefused):
+                await registry.load("sentiment")
+        async with serving(tmp_path, defaults=("sentiment",)) as registry:
+            (root / "model.onnx").write_bytes(good)
+            await registry.refresh()
+            assert registry.ready
+            assert registry.get(None, "classify").name == "sentiment"
+        async with serving(tmp_path, defaults=("sentimnt",)) as registry:
+            assert "has no bundle of it" in registry.lack()
+            assert registry.unknown_defaults() == ["sentimnt"]
+
+    run(story)
+
+
 def test_a_name_that_is_not_served_is_told_what_is(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "sentiment", task="classify")
 
@@ -113,7 +178,7 @@ def test_a_bad_bundle_is_refused_once_and_a_lower_version_serves(
     async def story() -> None:
         async with serving(tmp_path) as registry:
             assert registry.get("encoder", "encode").version == "1"
-            assert "encoder/2" in registry.refused()
+            assert ("encoder", "2") in registry.refused()
             await registry.refresh()
             await registry.refresh()
             lines = [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -138,7 +203,6 @@ def test_a_bad_new_version_leaves_the_old_one_and_a_repaired_one_is_taken(tmp_pa
                 await registry.load("encoder", "2")
             assert registry.get("encoder", "encode").version == "1"
             (root / "model.onnx").write_bytes(good)
-            (root / "bundle.json").write_text((root / "bundle.json").read_text() + "\n")
             await registry.refresh()
             assert registry.get("encoder", "encode").version == "2"
             assert registry.refused() == {}
@@ -321,8 +385,6 @@ def test_an_old_version_serves_who_holds_it_and_is_freed_afterwards(
 def test_loads_happen_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    from app.registry import loading
-
     threads: set[int] = set()
     read = loading.read_bundle
 
@@ -393,6 +455,56 @@ def test_an_error_that_nobody_foresaw_refuses_one_bundle_only(
     async def story() -> None:
         async with serving(tmp_path) as registry:
             assert [info.name for info in registry.models()] == ["sentiment"]
-            assert "KeyError" in registry.refused()["encoder/1"]
+            assert "KeyError" in registry.refused()["encoder", "1"]
+
+    run(story)
+
+
+def test_a_directory_that_cannot_be_read_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy_bundle(tmp_path, "encoder", "1")
+    hidden = toy_bundle(tmp_path, "encoder", "2")
+    shut_off(monkeypatch, hidden / "bundle.json")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.get("encoder", "encode").version == "1"
+            assert "Permission denied" in registry.refused()["encoder", "2"]
+            toy_bundle(tmp_path, "sentiment", task="classify")
+            (tmp_path / "sentiment" / "²").mkdir()
+            (tmp_path / "sentiment" / "²" / "bundle.json").write_text("{}")
+            await registry.refresh()
+            assert [info.name for info in registry.models()] == ["encoder", "sentiment"]
+            assert caplog.text.count("refused encoder/2") == 1
+            assert (await registry.load("encoder", "1")).pinned == "1"
+            monkeypatch.undo()
+            assert (await registry.pin("encoder", None)).version == "2"
+            assert ("encoder", "2") not in registry.refused()
+
+    run(story)
+
+
+def test_a_fault_that_may_pass_is_not_held_against_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.registry.refusals.FIRST_PAUSE_SECONDS", 0.0)
+    toy_bundle(tmp_path, "encoder", "1")
+    toy_bundle(tmp_path, "encoder", "2")
+    read = loading.read_bundle
+
+    def short_of_memory(path: Path) -> Any:
+        if path.name == "2":
+            raise MemoryError("no memory")
+        return read(path)
+
+    monkeypatch.setattr(loading, "read_bundle", short_of_memory)
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.get("encoder", "encode").version == "1"
+            monkeypatch.setattr(loading, "read_bundle", read)
+            await registry.refresh()
+            assert registry.get("encoder", "encode").version == "2"
 
     run(story)

@@ -22,7 +22,7 @@ def lane() -> Lane:
 
 
 def load(pending: int = 0, engaged: float = 0.0) -> Load:
-    return Load(now=0.0, turn=0.0, limit=1000, pending_tokens=pending, engaged_seconds=engaged)
+    return Load(0.0, 0.0, limit=1000, pending_tokens=pending or int(engaged * 100), engaged_seconds=engaged)
 
 
 def row(length: int) -> TokenSequence:
@@ -66,8 +66,13 @@ def test_a_full_queue_says_when_to_come_back(lane: Lane) -> None:
 
 def test_what_no_idle_engine_could_do_in_time_need_not_come_back(lane: Lane) -> None:
     with pytest.raises(DeadlineExceeded, match="ask for less") as caught:
-        admit(load(), BatchQueue(), lane, [200], within(1.9))
+        admit(load(pending=1), BatchQueue(), lane, [200], within(1.9))
     assert caught.value.retry_after_s is None
+
+
+def test_an_idle_engine_refuses_nobody_by_what_it_believes_of_its_speed(lane: Lane) -> None:
+    assert admit(load(), BatchQueue(), lane, [200], within(1.9)) == 0
+    assert admit(load(), BatchQueue(), lane, [200], within(1.9, turn=0.0)) == 0
 
 
 def test_each_row_has_its_turn_after_those_before_it(lane: Lane) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.scheduler.admission import Load, enqueue
 from app.scheduler.engine import RequestContext
-from app.scheduler.queue import BatchQueue, Call, Entry, Lane, around
+from app.scheduler.queue import MOST_OF_EXPECTED, BatchQueue, Call, Entry, Lane, around
 from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import EchoSession, row, within_budget
 
@@ -187,3 +187,12 @@ def test_tokens_are_estimated_from_characters_once_some_were_counted() -> None:
     for _ in range(60):
         lane.counted(10, 40)
     assert lane.estimate(80, 1) == pytest.approx(20, abs=1)
+
+
+def test_one_batch_can_say_only_so_much_of_a_lanes_speed() -> None:
+    room = lane()
+    room.measured(1024, 60.0)
+    assert room.seconds_per_token < MOST_OF_EXPECTED * 1e-4
+    for _ in range(60):
+        room.measured(1024, 60.0)
+    assert room.seconds_per_token == pytest.approx(60.0 / 1024, rel=0.05), "what stays slow is believed"

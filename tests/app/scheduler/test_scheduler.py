@@ -356,6 +356,27 @@ def test_what_would_be_refused_is_refused_before_anything_is_spent_on_its_texts(
     simulate(story)
 
 
+def test_one_stall_of_the_host_does_not_make_an_idle_engine_refuse_for_ever() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(budget=512, per_token=4e-4, overhead=0.01)
+        usual, bench.worker._cost = bench.worker._cost, lambda batch: 20.0
+        with pytest.raises(DeadlineExceeded):
+            await bench.infer(110, deadline=loop.time() + 5.0)
+        await asyncio.sleep(60.0)
+        bench.worker._cost = usual
+        assert len(await bench.infer(110, deadline=loop.time() + 5.0)) == 1
+        assert bench.lane.seconds_per_token < 2e-3
+        # However wrong the speed is: whoever comes to an idle engine has it measured.
+        bench.lane._seconds *= 1000
+        bench.lane.measured(0, 0.0)
+        for _ in range(200):
+            await bench.infer(110, deadline=loop.time() + 5.0)
+        assert bench.lane.seconds_per_token < 1e-3
+
+    simulate(story)
+
+
 def test_timing_tells_waiting_from_computing() -> None:
     async def story() -> None:
         bench = Bench(budget=100, per_token=1e-2, overhead=0.0)
@@ -366,6 +387,20 @@ def test_timing_tells_waiting_from_computing() -> None:
         assert context.timing.queue == pytest.approx(0.75)
         assert context.timing.inference == pytest.approx(1.0)
         await blocked
+
+    simulate(story)
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_the_phases_of_a_long_text_are_no_longer_than_the_whole(parallel: int) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(budget=100, per_token=1e-2, overhead=0.0, parallel=parallel)
+        context = RequestContext()
+        began = loop.time()
+        await bench.scheduler.infer(bench.lane, [row(100)] * 8, context)
+        assert context.timing.queue == pytest.approx(0.0)
+        assert context.timing.inference == pytest.approx(loop.time() - began) == pytest.approx(8.0 / parallel)
 
     simulate(story)
 

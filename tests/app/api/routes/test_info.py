@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.api.routes.info import _checksum
-from app.api.schemas.models import Info
+from app.api.routes.info import Info, _checksum
 from tests.service import FixedModels, started
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from app.api.schemas.models import ModelCard, ModelList
+from app.api.routes.models import ModelList
+from app.api.schemas.models import ModelCard
 from tests.service import FixedModels, started
 
 
@@ -20,6 +21,10 @@ def test_cards_are_as_documented(models: FixedModels) -> None:
             assert by_name["encoder"]["suggestions"]
             assert by_name["encoder"]["endpoints"] == ["/detect-replaced", "/summarize"]
             assert by_name["sentiment"]["refused"] == {"9": "is damaged"}, "of this model only"
+            assert listed["refused"] == [
+                {"name": "other", "version": None, "reason": "cannot be read"},
+                {"name": "sentiment", "version": "9", "reason": "is damaged"},
+            ], "there too when nothing of it is served"
             missing = await running.client.get("/v1/models/nobody")
             assert missing.status_code == 404
             assert "encoder" in missing.json()["detail"]
