@@ -57,9 +57,10 @@ def execute(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.only or []) - set(recipe.bundles)
     if unknown:
         raise UserError(f"--only {sorted(unknown)[0]}: the recipe has {', '.join(recipe.bundles)}")
-    known = stage_names(recipe)
+    known = stage_names(recipe, arguments.only)
     if arguments.until and arguments.until not in known:
-        raise UserError(f"--until {arguments.until}: no such stage; choose from {', '.join(known)}")
+        among = f" with --only {', '.join(arguments.only)}" if arguments.only else ""
+        raise UserError(f"--until {arguments.until}: no such stage{among}; choose from {', '.join(known)}")
     run_recipe(
         recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
     )
@@ -73,10 +74,11 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def stage_names(recipe: Recipe) -> list[str]:
-    """All stages of a recipe, in order."""
+def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
+    """All stages of a recipe, or those that make the bundles named by ``only``, in order."""
     names = ["tokenizer", "corpus", "pretrain"]
-    for bundle, parts in recipe.bundles.items():
+    for bundle in only or recipe.bundles:
+        parts = recipe.bundles[bundle]
         names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
         names += [f"finetune-{bundle}"] if parts.finetune is not None else []
         names += [f"export-{bundle}"]
