@@ -5,13 +5,13 @@ resumable.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from app.bundle import MANIFEST_NAME
 from training.errors import UserError
+from training.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
 from training.pretrain.hardware import hardware_name
 from training.recipe import Recipe, TokenizerConfig, read_recipe
 from training.stages import StageLog, digest_of
@@ -57,9 +57,10 @@ def execute(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.only or []) - set(recipe.bundles)
     if unknown:
         raise UserError(f"--only {sorted(unknown)[0]}: the recipe has {', '.join(recipe.bundles)}")
-    known = stage_names(recipe)
+    known = stage_names(recipe, arguments.only)
     if arguments.until and arguments.until not in known:
-        raise UserError(f"--until {arguments.until}: no such stage; choose from {', '.join(known)}")
+        among = f" with --only {', '.join(arguments.only)}" if arguments.only else ""
+        raise UserError(f"--until {arguments.until}: no such stage{among}; choose from {', '.join(known)}")
     run_recipe(
         recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
     )
@@ -73,10 +74,11 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def stage_names(recipe: Recipe) -> list[str]:
-    """All stages of a recipe, in order."""
+def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
+    """All stages of a recipe, or those that make the bundles named by ``only``, in order."""
     names = ["tokenizer", "corpus", "pretrain"]
-    for bundle, parts in recipe.bundles.items():
+    for bundle in only or recipe.bundles:
+        parts = recipe.bundles[bundle]
         names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
         names += [f"finetune-{bundle}"] if parts.finetune is not None else []
         names += [f"export-{bundle}"]
@@ -124,7 +126,7 @@ def _pretrained(recipe: Recipe, output: Path, stages: StageLog, stage: Any, prog
     from training.pretrain.loop import pretrain
 
     tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
-    sources = stages.files_digest([source.path for source in recipe.corpus.sources if source.path])
+    sources = stages.files_digest(corpus_files(recipe.corpus))
     stage(
         "tokenizer",
         [recipe.tokenizer, recipe.corpus, sources, *_contents(stages, recipe.tokenizer.path)],
@@ -190,7 +192,7 @@ def _bundle(
 ) -> Path:
     from training.evaluate import evaluate
     from training.export import export
-    from training.finetune.finetune import finetune
+    from training.finetune.finetune import REPORT_NAME, finetune
 
     record = json.loads((pretrained / "pretrain.json").read_text(encoding="utf-8"))
     origin = [digest_of(record), stages.files_digest([str(pretrained)])]
@@ -206,24 +208,23 @@ def _bundle(
         if recipe.bundles[bundle].intermediate is not None:
             before = recipe.intermediate_config(bundle, start)
             start = output / "finetune" / f"{bundle}-intermediate"
-            data = stages.files_digest([*before.train, *before.dev, *before.test, *before.unlabelled])
             stage(
                 f"intermediate-{bundle}",
-                [before, data, origin],
+                [before, stages.files_digest(finetune_files(before)), origin],
                 [start / "finetune.json"],
                 lambda: _summary(finetune(before, start, progress=progress)),
             )
             origin = [*origin, stages.files_digest([str(start / "model.safetensors")])]
         config = recipe.finetune_config(bundle, start)
-        data = stages.files_digest([*config.train, *config.dev, *config.test, *config.unlabelled])
         stage(
             f"finetune-{bundle}",
-            [config, data, origin],
+            [config, stages.files_digest(finetune_files(config)), origin],
             [tuned / "finetune.json"],
             lambda: _summary(finetune(config, tuned, progress=progress)),
         )
-        weights = [str(path) for path in sorted(tuned.glob("*.safetensors"))]
-        origin = [*origin, stages.files_digest(weights)]
+        # The report is dated: the same model made again is no other one.
+        made = [str(path) for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME]
+        origin = [*origin, stages.files_digest(made)]
         known |= {"checkpoint": str(tuned)}
         if config.task == "error_detection":
             known |= {"generator": str(pretrained / "generator")}
@@ -233,7 +234,7 @@ def _bundle(
     version_dir = Path(recipe.models) / bundle / str(export_config.version or "")
     place = stage(
         f"export-{bundle}",
-        [dataclasses.asdict(export_config), origin],
+        [export_config, origin, *stages.files_digest(export_files(export_config))],
         [version_dir] if export_config.version else [],
         lambda: str(export(export_config, progress=progress)),
     )
@@ -242,21 +243,23 @@ def _bundle(
             f"{place}: the bundle of an earlier run is gone; delete {output / 'stages'} / "
             f"export-{bundle}.json"
         )
+    # Both later stages write into the bundle: one that is exported again lacks what they had put there.
+    written = [stages.mark(f"export-{bundle}")]
     if recipe.bundles[bundle].scorer is not None:
         from training.finetune.scorer import figures_text, train_scorer
 
         fitted = recipe.scorer_config(bundle, Path(place))
-        data = stages.files_digest([*fitted.train, *fitted.dev])
         stage(
             f"scorer-{bundle}",
-            [fitted, data, origin],
+            [fitted, stages.files_digest(scorer_files(fitted)), origin, *written],
             [Path(place)],
             lambda: figures_text(train_scorer(fitted, progress=progress)),
         )
+        written.append(stages.mark(f"scorer-{bundle}"))
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
     stage(
         f"evaluate-{bundle}",
-        [judged, place, origin],
+        [judged, place, stages.files_digest(evaluate_files(judged)), origin, *written],
         [output / "reports" / bundle / "report.md"],
         lambda: _summary(evaluate(Path(place), judged, progress=progress)),
     )

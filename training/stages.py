@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,7 @@ class StageLog:
             What ``work`` returned (then or now); it must be JSON.
         """
         digest = digest_of(inputs)
-        path = self._directory / f"{name}.json"
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            record = {}
+        record = self._record(name)
         if record.get("inputs") == digest and all(output.exists() for output in outputs):
             self._report(f"== {name}: unchanged, done on {record['finished']} in {record['seconds']:.0f} s")
             return record["result"]
@@ -70,12 +67,27 @@ class StageLog:
             "inputs": digest,
             "finished": time.strftime("%Y-%m-%d %H:%M"),
             "seconds": round(time.monotonic() - begun, 1),
+            "mark": uuid.uuid4().hex,
             "result": result,
         }
-        with atomic_file(path, "w", encoding="utf-8") as stream:
+        with atomic_file(self._directory / f"{name}.json", "w", encoding="utf-8") as stream:
             json.dump(record, stream, ensure_ascii=False, indent=1)
         self._report(f"== {name}: done in {record['seconds']:.0f} s")
         return result
+
+    def mark(self, name: str) -> str | None:
+        """Another one each time that the stage is really done; None where there is none yet."""
+        mark: str | None = self._record(name).get("mark")
+        return mark
+
+    def _record(self, name: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(
+                (self._directory / f"{name}.json").read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError):
+            return {}
+        return record
 
 
 def digest_of(value: Any) -> str:

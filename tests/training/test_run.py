@@ -109,6 +109,10 @@ def test_a_bundle_starts_from_its_intermediate_task(
     [
         (["--until", "pretrian"], "no such stage; choose from tokenizer, corpus, pretrain"),
         (["--only", "encodr"], "the recipe has encoder, sentiment, category"),
+        (
+            ["--only", "encoder", "--until", "finetune-sentiment"],
+            "no such stage with --only encoder; choose from tokenizer, corpus, pretrain, export-encoder",
+        ),
         (["--set", "data"], "write NAME=VALUE"),
         (["--set", "data=/nowhere/at/all"], "/nowhere/at/all"),
     ],

@@ -49,6 +49,18 @@ def test_a_failed_stage_is_not_remembered(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mark_tells_one_doing_from_another(tmp_path: Path) -> None:
+    log = StageLog(tmp_path, report=lambda _: None)
+    assert log.mark("a") is None
+    log.run("a", "x", [], lambda: 1)
+    first = log.mark("a")
+    log.run("a", "x", [], lambda: 1)
+    assert log.mark("a") == first is not None
+    (tmp_path / "a.json").unlink()
+    log.run("a", "x", [], lambda: 1)
+    assert log.mark("a") not in (first, None)
+
+
 def test_digests_see_values() -> None:
     assert digest_of(PhaseConfig(steps=1)) != digest_of(PhaseConfig(steps=2))
     assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1})

@@ -236,17 +236,21 @@ def _std(values: Sequence[float]) -> float:
 
 
 def _fingerprint(config: FinetuneConfig, data: RunData) -> str:
-    """What the result depends on: settings, data, and the weights that it starts from."""
+    """What the result depends on: settings, data, and what else is read: weights and look-alikes."""
     settings = dataclasses.asdict(config)
     for name in ("threads", "baselines"):
         settings.pop(name)
     digest = hashlib.sha256(json.dumps([settings, data.files], sort_keys=True, default=str).encode())
-    for directory in filter(None, (config.checkpoint, config.teacher)):
+    corruption = config.corruption
+    generator = corruption.generator_model if corruption else None
+    for directory in filter(None, (config.checkpoint, config.teacher, generator)):
         for file in sorted(Path(directory).glob("*")):
             if file.suffix in (".safetensors", ".bin", ".json", ".txt"):
                 digest.update(file.name.encode())
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
+    if corruption and corruption.shape_sets:
+        digest.update(Path(corruption.shape_sets).read_bytes())
     return digest.hexdigest()
 
 

@@ -20,9 +20,10 @@ from transformers import (
 
 from training.errors import UserError
 from training.finetune import seed_run
-from training.finetune.config import FinetuneConfig
+from training.finetune.config import CorruptionConfig, FinetuneConfig
+from training.finetune.data import RunData
 from training.finetune.dry_run import reviews
-from training.finetune.finetune import finetune
+from training.finetune.finetune import _fingerprint, finetune
 from training.finetune.model import save_checkpoint
 from training.finetune.trainer import ElectraTrainer
 from training.ngrams.model import load_ngrams
@@ -137,6 +138,29 @@ def test_finished_seeds_and_finished_runs_are_not_trained_again(
     assert calls == [0, 1, 1]
     finetune(several, tmp_path / "out", progress=False, restart=True)
     assert calls == [0, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("changed", ["checkpoint", "teacher", "generator", "shapes.txt"])
+def test_other_contents_of_what_is_read_make_another_run(tmp_path: Path, changed: str) -> None:
+    for name in ("checkpoint", "teacher", "generator"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("before", encoding="utf-8")
+    (tmp_path / "shapes.txt").write_text("己已", encoding="utf-8")
+    corruption = CorruptionConfig(
+        ("x.txt",), generator_model=str(tmp_path / "generator"), shape_sets=str(tmp_path / "shapes.txt")
+    )
+    config = FinetuneConfig(
+        str(tmp_path / "checkpoint"),
+        task="error_detection",
+        teacher=str(tmp_path / "teacher"),
+        corruption=corruption,
+    )
+    data = RunData([], [], [], [])
+    before = _fingerprint(config, data)
+    assert _fingerprint(config, data) == before
+    path = tmp_path / changed
+    (path / "model.safetensors" if path.is_dir() else path).write_text("己巳", encoding="utf-8")
+    assert _fingerprint(config, data) != before
 
 
 def test_seeds_have_mean_deviation_failures_and_a_vote(config: FinetuneConfig, tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Which stages of a recipe are done again after a change; the stages themselves are stood in for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.bundle import MANIFEST_NAME
+from training.cli import main
+
+RECIPE = """
+name: x
+output: {root}/runs
+models: {root}/models
+corpus: {{sources: [{{path: "{root}/texts/*.txt"}}]}}
+pretrain: {{phases: [{{steps: 10}}], warmup_steps: 1}}
+bundles:
+  classes:
+    intermediate: {{train: [{root}/before.tsv]}}
+    finetune: {{train: [{root}/train.tsv], test: [{root}/test.tsv], teacher: {root}/teacher}}
+    export: {{version: "1", replace: true, test_data: {root}/test.tsv}}
+    evaluate: {{train: [{root}/train.tsv], test: {root}/test.tsv}}
+  encoder:
+    scorer: {{train: [{root}/summaries.jsonl], dev: [{root}/summaries.jsonl], epochs: 3}}
+    export:
+      {{version: "1", replace: true, texts: ["{root}/more/*.txt"], calibration_data: {root}/errors.jsonl}}
+    evaluate: {{heldout: ["{root}/held/*.txt"], errors: [{root}/errors.jsonl]}}
+"""
+FILES = [
+    *("texts/a.txt", "more/a.txt", "held/a.txt", "teacher/model.safetensors", "before.tsv"),
+    *("train.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
+]
+ENCODER = ["export-encoder", "scorer-encoder", "evaluate-encoder"]
+Run = Callable[[], list[str]]
+
+
+def put(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the recipe in ``tmp_path``; gives the stages that were done."""
+    for name in FILES:
+        put(tmp_path / name, "before")
+    recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
+
+    def build(config: Any, tokenizer: Path, shards: Path, progress: bool) -> dict[str, str]:
+        manifest = {"parameters_digest": str(sorted((tmp_path / "texts").iterdir()))}
+        put(shards / "manifest.json", json.dumps(manifest))
+        return manifest
+
+    def pretrain(config: Any, shards: Path, tokenizer: Path, output: Path, progress: bool) -> Path:
+        record = {"corpus_digest": (shards / "manifest.json").read_text(encoding="utf-8"), "tokens_seen": 1}
+        return put(output / "pretrained" / "pretrain.json", json.dumps(record)).parent
+
+    def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
+        put(output / "model.safetensors", "weights")
+        put(output / "config.json", json.dumps(config.label_names))
+        put(output / "finetune.json", str(time.time_ns()))
+        return {}
+
+    def export(config: Any, progress: bool) -> Path:
+        return put(Path(config.models_dir) / config.name / config.version / MANIFEST_NAME, "{}").parent
+
+    def evaluate(place: Path, config: Any, progress: bool) -> None:
+        put(Path(config.output) / "report.md", "report")
+
+    monkeypatch.setattr("training.run.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and "")
+    monkeypatch.setattr("training.run.tokenizer_digest", lambda directory: "digest")
+    monkeypatch.setattr("training.corpus.build", build)
+    monkeypatch.setattr("training.pretrain.loop.pretrain", pretrain)
+    monkeypatch.setattr("training.finetune.finetune.finetune", finetune)
+    monkeypatch.setattr("training.export.export", export)
+    monkeypatch.setattr("training.finetune.scorer.train_scorer", lambda config, progress: [])
+    monkeypatch.setattr("training.evaluate.evaluate", evaluate)
+
+    def done() -> list[str]:
+        assert main(["run", str(recipe), "--quiet"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split()[1].rstrip(":") for line in lines if ": done in " in line]
+
+    return done
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("texts/new.txt", ["tokenizer", "corpus", "pretrain"]),
+        ("before.tsv", ["intermediate-classes"]),
+        ("teacher/model.safetensors", ["finetune-classes"]),
+        ("train.tsv", ["finetune-classes", "evaluate-classes"]),
+        ("test.tsv", ["finetune-classes", "export-classes", "evaluate-classes"]),
+        ("more/new.txt", ENCODER),
+        ("errors.jsonl", ENCODER),
+        ("held/new.txt", ["evaluate-encoder"]),
+        ("summaries.jsonl", ["scorer-encoder", "evaluate-encoder"]),
+    ],
+)
+def test_a_file_that_changed_or_came_is_noticed(
+    run: Run, tmp_path: Path, file: str, stages: list[str]
+) -> None:
+    assert len(run()) == 10
+    assert run() == []
+    put(tmp_path / file, "after")
+    done = run()
+    # Another corpus is another encoder: everything follows.
+    assert done == stages or (file == "texts/new.txt" and done[:3] == stages and len(done) == 10)
+    assert run() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stages"),
+    [
+        ("epochs: 3", "epochs: 4", ["scorer-encoder", "evaluate-encoder"]),
+        # The same networks: only that the bundle was written anew tells the later stages.
+        ('replace: true, texts: ["', 'replace: true, licence: mit, texts: ["', ENCODER),
+        # Weights that are the same, under other names of labels.
+        (
+            "teacher:",
+            'label_names: {"0": bad}, teacher:',
+            ["finetune-classes", "export-classes", "evaluate-classes"],
+        ),
+    ],
+)
+def test_a_setting_reaches_all_that_hangs_on_it(
+    run: Run, tmp_path: Path, old: str, new: str, stages: list[str]
+) -> None:
+    run()
+    recipe = tmp_path / "recipe.yaml"
+    text = recipe.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    recipe.write_text(text.replace(old, new), encoding="utf-8")
+    assert run() == stages
+    assert run() == []
