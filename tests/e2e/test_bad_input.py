@@ -132,6 +132,8 @@ def test_what_cannot_be_used_names_its_field(server: Server, path: str, body: ob
         ("/detect-replaced", {"input": "好", "protected": [{"start": 0, "end": 9}]}, "protected.0"),
         ("/summarize", {"input": "好", "ratio": 0}, "ratio"),
         ("/summarize", {"input": "好", "num_sentences": 0}, "num_sentences"),
+        ("/summarize", {"input": "好", "num_sentences": 10**310}, "num_sentences"),
+        ("/summarize", {"input": "好", "max_chars": 10**310}, "max_chars"),
         ("/summarize", {"input": "好", "ratio": 0.5, "num_sentences": 1}, "ratio"),
         ("/summarize", {"input": "好", "method": "gpt"}, "method"),
         ("/summarize", {"input": "好", "method": "scorer"}, "method"),
