@@ -20,8 +20,8 @@ _SPARE = 256
 def check_structure(body: bytes, *, max_items: int, max_characters: int) -> None:
     """Let pass what can be a request, by its lists, objects, fields and commas outside strings.
 
-    An item is a list, its place in ``input`` and its place in ``text_pair``; a protected range is an object of
-    two fields and its place. Token ids count as characters, so that as many commas may stand between them.
+    An item is a list, its place in ``input`` and its place in ``text_pair``; a protected range is an object
+    of two fields and its place. Token ids count as characters, so as many commas may stand between them.
 
     Raises:
         ValidationFailed: more than any request within the limits has.
