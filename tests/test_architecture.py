@@ -16,7 +16,6 @@ _TEST_OF = {
     "training/finetune/ngrams.py": "tests/training/finetune/test_finetune.py",
     "app/api/middleware/headers.py": "tests/app/api/middleware/test_observe.py",
     "app/api/models.py": "tests/app/test_live.py",
-    "app/api/protocol.py": "tests/e2e/test_bad_clients.py",
     "app/api/schemas/detect_replaced.py": "tests/app/api/schemas/test_items.py",
     "app/api/schemas/health.py": "tests/app/api/routes/test_health.py",
     "app/api/schemas/models.py": "tests/app/api/routes/test_models.py",

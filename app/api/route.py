@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.api.body_structure import check_structure
 from app.api.call import call_of, header
 from app.api.errors import from_validation
+from app.api.service import service_of
 from app.errors import UnsupportedMediaType
 
 T = TypeVar("T", bound=BaseModel)
@@ -34,23 +36,26 @@ class JsonRoute(APIRoute):
         async def handle(request: Request) -> Response:
             arguments: dict[str, Any] = dict(request.path_params)
             if schema is not None:
-                arguments["body"] = read_body(schema, request.scope)
+                arguments["body"] = read_body(schema, request)
             response: Response = await endpoint(request=request, **arguments)
             return response
 
         return handle
 
 
-def read_body(schema: type[T], scope: Scope) -> T:
+def read_body(schema: type[T], request: Request) -> T:
     """The call's body as ``schema``; no body at all is read as an empty object.
 
     Raises:
         UnsupportedMediaType: the body is not declared as JSON.
+        ValidationFailed: it holds more than any request can.
         BadJson, RequestInvalid: it is not JSON, or does not fit.
     """
-    body = call_of(scope).body
+    body = call_of(request.scope).body
     if body:
-        check_media_type(scope)
+        check_media_type(request.scope)
+        limits = service_of(request).settings
+        check_structure(body, max_items=limits.max_items, max_characters=limits.max_characters)
     try:
         return schema.model_validate_json(body or b"{}")
     except ValidationError as error:

@@ -165,6 +165,36 @@ def test_a_small_chunked_body_is_read(server: Server) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("framing", ["sized", "chunked", "apart"])
+def test_an_offer_of_another_protocol_is_passed_over(server: Server, framing: str) -> None:
+    """As java.net.http.HttpClient makes it with every first request to an http:// address."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAA\r\n"
+    body = json.dumps({"input": "好"}).encode()
+    with server.connect() as connection:
+        if framing == "chunked":
+            chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            connection.sendall(HEAD + offer + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        else:
+            connection.sendall(HEAD + offer + b"Content-Length: %d\r\n\r\n" % len(body))
+            if framing == "apart":
+                time.sleep(0.1)
+            connection.sendall(body)
+        connection.sendall(request(body).replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n"))
+        assert read_all(connection).count(b"HTTP/1.1 200 OK") == 2, "the connection goes on"
+
+
+def test_endless_trailers_cost_no_memory(server: Server) -> None:
+    before = server.resident_bytes()
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(24):
+                connection.sendall(b"a:\r\n" * 250_000)
+        answer = read_all(connection)
+    assert answer == b"" or status_and_problem(answer)[0] == 431
+    assert server.resident_bytes() - before < 20_000_000
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

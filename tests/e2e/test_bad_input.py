@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import httpx
 import pytest
@@ -42,8 +43,8 @@ def _still_well(server: Server) -> object:
         pytest.param(b'{"input": "\\ud800"}', id="lone surrogate"),
         pytest.param(b'{"input": "\\udc00x"}', id="lone low surrogate"),
         pytest.param(b'{"input": "\x00"}', id="raw NUL"),
-        pytest.param(b"[" * 100_000, id="deep JSON without end"),
-        pytest.param(b'{"input": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", id="deep JSON"),
+        pytest.param(b"[" * 5_000, id="deep JSON without end"),
+        pytest.param(b'{"input": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", id="deep JSON"),
         pytest.param(b'{"input": "a"', id="half"),
         pytest.param(b" ", id="blank"),
         pytest.param(b'{"input": "a"}{"input": "b"}', id="two documents"),
@@ -53,6 +54,27 @@ def _still_well(server: Server) -> object:
 @pytest.mark.parametrize("path", [*TASKS, "/predict"])
 def test_what_is_no_json_is_400(server: Server, path: str, body: bytes) -> None:
     problem(server.post(path, content=body, headers=JSON), 400, "json")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"inputs": [' + b"[[]]," * 1_600_000 + b"[]]}", id="empty lists"),
+        pytest.param(b"[" + b"[]," * 2_700_000 + b"[]]", id="no object"),
+        pytest.param(b"[" * 8_000_000, id="deep"),
+        pytest.param(b"{" + b'"a":1,' * 1_300_000 + b'"inputs":"a"}', id="fields"),
+        pytest.param(b'{"inputs": [[' + b"1," * 4_000_000 + b"1]]}", id="token ids"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/classify", "/predict"])
+def test_more_json_than_a_request_has_is_refused_before_it_is_parsed(
+    server: Server, path: str, body: bytes
+) -> None:
+    before = server.resident_bytes()
+    started = time.monotonic()
+    problem(server.post(path, content=body, headers=JSON), 422, "validation")
+    assert time.monotonic() - started < 3
+    assert server.resident_bytes() - before < 100_000_000
 
 
 @pytest.mark.parametrize("path", TASKS)
@@ -110,6 +132,8 @@ def test_what_cannot_be_used_names_its_field(server: Server, path: str, body: ob
         ("/detect-replaced", {"input": "好", "protected": [{"start": 0, "end": 9}]}, "protected.0"),
         ("/summarize", {"input": "好", "ratio": 0}, "ratio"),
         ("/summarize", {"input": "好", "num_sentences": 0}, "num_sentences"),
+        ("/summarize", {"input": "好", "num_sentences": 10**310}, "num_sentences"),
+        ("/summarize", {"input": "好", "max_chars": 10**310}, "max_chars"),
         ("/summarize", {"input": "好", "ratio": 0.5, "num_sentences": 1}, "ratio"),
         ("/summarize", {"input": "好", "method": "gpt"}, "method"),
         ("/summarize", {"input": "好", "method": "scorer"}, "method"),

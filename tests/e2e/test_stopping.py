@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.load import Crowd
@@ -61,6 +62,42 @@ def test_sigterm_waits_for_what_is_in_flight(
         assert server.wait() == 0
         thread.join()
         assert statuses == [200]
+
+
+def test_what_could_not_be_finished_in_time_is_told_so(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULTY_DELAY", "4.0")
+    with running(models, tmp_path / "run", launcher=FAULTY, shutdown_timeout_s=1) as server:
+        answers: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: answers.append(server.post("/classify", {"input": "好"})))
+        thread.start()
+        eventually(lambda: "electra_requests_in_flight 2.0" in server.get("/metrics").text)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        thread.join()
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "unhealthy")
+    assert answer.headers["retry-after"] == "1"
+    assert "Traceback" not in server.log
+    (line,) = [line for line in map(json.loads, server.log.splitlines()) if line.get("path") == "/classify"]
+    assert (line["status"], line["error_type"]) == (503, "unhealthy")
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_stop(models: Path, tmp_path: Path) -> None:
+    body = json.dumps({"prompt": "好" * 400_000, "return_token_strs": True}).encode()
+    head = f"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    counted = 'electra_requests_total{method="POST",route="/tokenize",status="200"} 1.0'
+    with running(models, tmp_path / "run", body_timeout_s=4, shutdown_timeout_s=60) as server:
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+            eventually(lambda: counted in server.get("/metrics").text, 30)
+            started = time.monotonic()
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+            assert time.monotonic() - started < 20
 
 
 def test_a_second_signal_does_not_wait(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,10 +58,6 @@ class Observe:
             await self._app(scope, receive, answer)
         except ClientGone:
             call.status = _CLIENT_GONE
-        except asyncio.CancelledError:
-            # The server gave up waiting for us at shutdown.
-            call.status = call.status or _CLIENT_GONE
-            raise
         finally:
             # As documented (/v1/models/{name}), so that metrics have few labels whatever clients ask for.
             call.route = getattr(scope.get("route"), "path_format", "other")

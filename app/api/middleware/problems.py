@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, call_of
 from app.api.errors import render
-from app.errors import ServiceError
+from app.api.service import service_of
+from app.errors import NotReady, ServiceError
 
 _log = logging.getLogger("electra.access")
 
@@ -29,6 +32,7 @@ class Problems:
             return
         call = call_of(scope)
         begun = False
+        problem: ServiceError
 
         async def watched(message: Message) -> None:
             nonlocal begun
@@ -39,6 +43,11 @@ class Problems:
             await self._app(scope, receive, watched)
         except ClientGone:
             raise
+        except asyncio.CancelledError:
+            # The server cancels what is still in flight at the end of its time to stop.
+            if begun or not service_of(Request(scope)).lifecycle.stopping:
+                raise
+            problem = NotReady("the service is stopping and could not wait for this request; send it again")
         except ServiceError as error:
             problem = error
         except Exception as error:

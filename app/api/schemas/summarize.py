@@ -11,6 +11,8 @@ from app.tasks.summarize import DEFAULT_SENTENCES
 
 Method = Literal["kmeans", "centroid", "textrank", "lead", "scorer"]
 OffsetUnit = Literal["codepoint", "utf16"]
+_MOST = 1_000_000
+"""Of what a summary may hold: more than any text has, and a number that can be computed with."""
 
 
 class SummarizeRequest(TaskRequest):
@@ -18,7 +20,7 @@ class SummarizeRequest(TaskRequest):
 
     model_config = example({"input": "我们去了公园。天气很好！大家都很高兴。", "num_sentences": 1})
 
-    num_sentences: Annotated[int, Field(ge=1)] | None = Field(
+    num_sentences: Annotated[int, Field(ge=1, le=_MOST)] | None = Field(
         None,
         description="Exactly so many sentences, or all distinct ones where there are fewer; "
         f"{DEFAULT_SENTENCES} when no length is given.",
@@ -26,7 +28,7 @@ class SummarizeRequest(TaskRequest):
     ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="This share of the sentences, rounded to the nearest number and at least one."
     )
-    max_chars: Annotated[int, Field(ge=1)] | None = Field(
+    max_chars: Annotated[int, Field(ge=1, le=_MOST)] | None = Field(
         None, description="Most characters (code points) of `summary_text`."
     )
     method: Method | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from app.api.middleware.problems import Problems
 from app.errors import NotReady
 
 
-def answers(error: Exception, *, begin: bool = False, method: str = "POST") -> list[dict[str, Any]]:
+def answers(
+    error: BaseException, *, begin: bool = False, method: str = "POST", stopping: bool = False
+) -> list[dict[str, Any]]:
     """What is sent where the application raises ``error``, perhaps after it has begun to answer."""
     sent: list[dict[str, Any]] = []
 
@@ -25,7 +28,9 @@ def answers(error: Exception, *, begin: bool = False, method: str = "POST") -> l
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": "/classify", "headers": []}
+    service = SimpleNamespace(lifecycle=SimpleNamespace(stopping=stopping))
+    app = SimpleNamespace(state=SimpleNamespace(service=service))
+    scope = {"type": "http", "method": method, "path": "/classify", "headers": [], "app": app}
     open_call(scope)
     asyncio.run(Problems(application)(scope, None, send))  # type: ignore[arg-type]
     return sent
@@ -56,3 +61,16 @@ def test_half_an_answer_is_not_followed_by_another() -> None:
 def test_nobody_answers_a_client_that_is_gone() -> None:
     with pytest.raises(ClientGone):
         answers(ClientGone())
+
+
+def test_what_the_server_cancels_when_it_stops_is_told_so() -> None:
+    start, body = answers(asyncio.CancelledError(), stopping=True)
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
+    assert json.loads(body["body"])["error_type"] == "unhealthy"
+
+
+@pytest.mark.parametrize(("begin", "stopping"), [(True, True), (False, False)])
+def test_any_other_cancellation_goes_on(begin: bool, stopping: bool) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        answers(asyncio.CancelledError(), begin=begin, stopping=stopping)
