@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
 
 from app.api.route import JsonResponse
-from app.api.routes.models import RefusedVersion, cards, refused_versions
-from app.api.schemas import models as schemas
+from app.api.routes.models import cards, refused_versions
+from app.api.schemas.models import Info
 from app.api.service import service_of
 from app.bundle import Manifest
 
 router = APIRouter(tags=["models"])
-
-
-class Info(schemas.Info):
-    """The service, its limits and its models; the fields that TEI has are named as TEI names them."""
-
-    refused: list[RefusedVersion] = Field(description="As in `/v1/models`.")
 
 
 @router.get("/info", response_model=Info, operation_id="info", summary="The service and its limits")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
 from app.api.keys import presented_key
 from app.api.route import JsonResponse, JsonRoute
-from app.api.schemas import models as schemas
-from app.api.schemas.models import LoadRequest, ModelCard, PinRequest
+from app.api.schemas.models import LoadRequest, ModelCard, ModelList, PinRequest
 from app.api.service import Service, service_of
 from app.bundle import Task
 from app.errors import Forbidden, ModelNotFound, Unauthorized
@@ -23,20 +21,6 @@ ENDPOINTS: dict[Task, list[str]] = {
     "classify": ["/classify", "/predict"],
     "encode": ["/detect-replaced", "/summarize"],
 }
-
-
-class RefusedVersion(BaseModel):
-    """A version on disk that is not served."""
-
-    name: str = Field(description="Of the model.")
-    version: str | None = Field(description="Null where nothing of the model can be read.")
-    reason: str = Field(description="What is wrong and the cure.")
-
-
-class ModelList(schemas.ModelList):
-    """All served models, classifiers first, and what was refused."""
-
-    refused: list[RefusedVersion] = Field(description="Versions that were refused, also when none is served.")
 
 
 def refused_versions(service: Service) -> list[dict[str, object]]:

@@ -39,11 +39,20 @@ class ModelCard(BaseModel):
     refused: dict[str, str] = Field(description="Versions that were refused, and why.")
 
 
+class RefusedVersion(BaseModel):
+    """A version on disk that is not served."""
+
+    name: str = Field(description="Of the model.")
+    version: str | None = Field(description="Null where nothing of the model can be read.")
+    reason: str = Field(description="What is wrong and the cure.")
+
+
 class ModelList(BaseModel):
-    """All served models, classifiers first."""
+    """All served models, classifiers first, and what was refused."""
 
     object: Literal["list"]
     data: list[ModelCard]
+    refused: list[RefusedVersion] = Field(description="Versions that were refused, also when none is served.")
 
 
 class LoadRequest(Request):
@@ -80,3 +89,4 @@ class Info(BaseModel):
     workers: int = Field(description="Processes that share the port.")
     threads: int = Field(description="Inference threads of each.")
     models: list[ModelCard]
+    refused: list[RefusedVersion] = Field(description="As in `/v1/models`.")

@@ -9,10 +9,9 @@ from pydantic import BaseModel
 
 from app.api.errors import STATUS, Problem
 from app.api.routes.info import Info
-from app.api.routes.models import ModelList, RefusedVersion
 from app.api.schemas.classify import Classification, ClassifyRequest
 from app.api.schemas.detect_replaced import Detection, DetectRequest, ReplacedSpan, ReplacedToken, Suggestion
-from app.api.schemas.models import ModelCard
+from app.api.schemas.models import ModelCard, ModelList, RefusedVersion
 from app.api.schemas.predict import PredictRequest
 from app.api.schemas.summarize import SummarizeRequest, Summary, SummarySentence
 from app.api.schemas.tokenize import TokenizeRequest, TokenizeResponse
