@@ -93,8 +93,9 @@ class LiveModels:
         """See :meth:`app.api.models.ModelRepository.close`."""
         for task in self._tasks:
             task.cancel()
-        # One that had failed must not keep the rest from being closed.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            # One that had failed must not keep the rest from being closed.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
         if self._scheduler:
             # uvicorn has waited for them already, other servers need not have.
             with contextlib.suppress(TimeoutError):

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -49,14 +48,14 @@ async def logits(model: ServedModel) -> list[float]:
 
 def shut_off(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Let the system refuse to say what ``path`` is (tests may run as root, whom no mode bits stop)."""
-    stat = os.stat
+    is_file = Path.is_file
 
-    def refusing(asked: Any, *args: Any, **options: Any) -> os.stat_result:
-        if isinstance(asked, (str, Path)) and Path(asked) == path:
+    def refusing(asked: Path) -> bool:
+        if asked == path:
             raise PermissionError(13, "Permission denied", str(path))
-        return stat(asked, *args, **options)
+        return is_file(asked)
 
-    monkeypatch.setattr(os, "stat", refusing)
+    monkeypatch.setattr(Path, "is_file", refusing)
 
 
 def spoil(root: Path) -> None:
