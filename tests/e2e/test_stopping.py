@@ -88,16 +88,18 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_stop(models: Path, tmp
     body = json.dumps({"prompt": "好" * 400_000, "return_token_strs": True}).encode()
     head = f"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     counted = 'electra_requests_total{method="POST",route="/tokenize",status="200"} 1.0'
-    with running(models, tmp_path / "run", body_timeout_s=4, shutdown_timeout_s=60) as server:
-        with socket.socket() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect(("127.0.0.1", server.port))
-            connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
-            eventually(lambda: counted in server.get("/metrics").text, 30)
-            started = time.monotonic()
-            server.signal(signal.SIGTERM)
-            assert server.wait() == 0
-            assert time.monotonic() - started < 20
+    with (
+        running(models, tmp_path / "run", body_timeout_s=4, shutdown_timeout_s=60) as server,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+        eventually(lambda: counted in server.get("/metrics").text, 30)
+        started = time.monotonic()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert time.monotonic() - started < 20
 
 
 def test_a_second_signal_does_not_wait(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
