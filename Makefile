@@ -17,7 +17,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow lint format train-tiny bench-serve bench-pretrain soak docker-check lock clean
+.PHONY: help serve dev train-env test test-fast test-slow lint format train-tiny bench-serve bench-pretrain soak docker-check lock clean
 
 help: ## say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -27,6 +27,8 @@ serve: $(SERVE)/.ready ## start the service with the bundles in models/ (HOST=12
 
 dev: $(DEV)/.ready ## the same from the full environment, restarted whenever a file under app/ changes
 	@ELECTRA_HOST=$(HOST) ELECTRA_PORT=$(PORT) $(BIN)/python -m tests.reload
+
+train-env: $(DEV)/.ready ## .venv-dev, with everything that training on a processor needs: . .venv-dev/bin/activate
 
 test: lint test-fast ## lint, types and every test that needs seconds
 
