@@ -16,6 +16,7 @@ from typing import Protocol
 
 from app.bundle import Bundle, BundleError, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
+from app.registry.choice import Choice
 from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, load_in_thread, refusal
 from app.registry.memory import trim_memory
 from app.registry.refusals import Refusals
@@ -67,8 +68,7 @@ class Registry:
         models_dir: the model repository.
         scheduler: that runs every model's graphs.
         options: how graphs are opened.
-        defaults: names that answer when a request names none: of those for its task the first that is
-            served, and no other model in their place.
+        defaults: see :class:`app.registry.choice.Choice`.
         observer: hears of loads.
         on_change: called whenever a model came, was replaced or went.
     """
@@ -86,15 +86,13 @@ class Registry:
         self._dir = models_dir
         self._on_change = on_change
         self._scheduler = scheduler
-        self._defaults = defaults
         self._observer = observer
         self._loader = Loader(options or LoadOptions(), self._assemble)
         self._live: dict[str, LiveModel] = {}
+        self._choice = Choice(self._live, defaults)
         self._found = Found()
         self._pins: dict[str, str] = {}
         self._unloaded: set[str] = set()
-        # Of every model that was served since the start.
-        self._known_tasks: dict[str, Task] = {}
         self._refusals = Refusals()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
@@ -108,24 +106,7 @@ class Registry:
         Raises:
             ModelNotFound: there is none, or it cannot do ``task``.
         """
-        if name is None:
-            default = self._default(task)
-            if default is None:
-                configured = ", ".join(self._configured(task))
-                missing = f"default model for {task} ({configured})" if configured else f"model for {task}"
-                raise ModelNotFound(f"no {missing} is served; {self._offer(task)}; see /v1/models")
-            return self._live[default].served
-        bare, _, version = name.partition("@")
-        live = self._live.get(bare)
-        if live is None:
-            raise ModelNotFound(f"no model {bare[:80]!r}; {self._offer(task)}")
-        if version and version != live.version:
-            raise ModelNotFound(f"{bare} is served in version {live.version}, not {version[:80]!r}")
-        if live.served.bundle.manifest.task != task:
-            raise ModelNotFound(
-                f"{bare} is a model for {live.served.bundle.manifest.task}; {self._offer(task)}"
-            )
-        return live.served
+        return self._choice.get(name, task)
 
     @property
     def ready(self) -> bool:
@@ -137,7 +118,7 @@ class Registry:
 
         That is a model, whichever, and each of the defaults, save one that an administrator unloaded.
         """
-        for name in self._defaults:
+        for name in self._choice.defaults:
             if name not in self._live and name not in self._unloaded:
                 why = self._refusals.reason_of(name) or f"{self._dir} has no bundle of it"
                 return f"the default model {name} is not served: {why}"
@@ -146,7 +127,7 @@ class Registry:
     def unknown_defaults(self) -> list[str]:
         """Defaults of which there is nothing on disk, not even something that was refused."""
         known = {*self._found.versions, *self._unloaded, *(name for name, _ in self._found.unreadable)}
-        return [name for name in self._defaults if name not in known]
+        return [name for name in self._choice.defaults if name not in known]
 
     def models(self) -> list[ModelInfo]:
         """Served models by name."""
@@ -211,7 +192,7 @@ class Registry:
         """
         async with self._lock(name):
             live = self._live.pop(name, None)
-            if live is None and (name not in self._defaults or name in self._unloaded):
+            if live is None and (name not in self._choice.defaults or name in self._unloaded):
                 raise ModelNotFound(f"no model {name[:80]!r} is served")
             self._unloaded.add(name)
             self._pins.pop(name, None)
@@ -298,7 +279,7 @@ class Registry:
         self._refusals.remove((name, version))
         old = self._live.get(name)
         self._live[name] = live
-        self._known_tasks[name] = live.served.bundle.manifest.task
+        self._choice.remember(name)
         self._tell(name, "loaded")
         _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
         if old is not None:
@@ -338,25 +319,6 @@ class Registry:
         if self._observer is not None:
             self._observer.model_load(name, outcome)
 
-    def _default(self, task: Task) -> str | None:
-        configured = self._configured(task)
-        if configured:
-            # Never another in their place: it would answer a different question under the same name of none.
-            return next((name for name in configured if name in self._live), None)
-        able = self._able(task)
-        steady = [name for name in able if not self._live[name].served.bundle.manifest.experimental]
-        return min(steady or able, default=None)
-
-    def _configured(self, task: Task) -> list[str]:
-        """Defaults for ``task``; one that was never served may be for any."""
-        return [name for name in self._defaults if self._known_tasks.get(name, task) == task]
-
-    def _able(self, task: Task) -> list[str]:
-        return [name for name in self._live if self._known_tasks[name] == task]
-
-    def _offer(self, task: Task) -> str:
-        return f"models for {task}: {', '.join(sorted(self._able(task))) or 'none'}"
-
     def _info(self, name: str) -> ModelInfo:
         live = self._live[name]
         manifest = live.served.bundle.manifest
@@ -366,7 +328,7 @@ class Registry:
             task=manifest.task,
             versions=tuple(self._found.versions.get(name, ())),
             pinned=self._pins.get(name),
-            default=self._default(manifest.task) == name,
+            default=self._choice.default(manifest.task) == name,
             graphs=live.graphs(),
             loaded_at=live.loaded_at,
             load_seconds=live.load_seconds,
