@@ -11,6 +11,7 @@ from typing import Any
 
 from app.bundle import MANIFEST_NAME
 from training.errors import UserError
+from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
 from training.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
 from training.pretrain.hardware import hardware_name
 from training.recipe import Recipe, TokenizerConfig, read_recipe
@@ -75,7 +76,10 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
-    """All stages of a recipe, or those that make the bundles named by ``only``, in order."""
+    """All stages of a recipe, or those that make the bundles named by ``only``, in order.
+
+    A bundle that the recipe names nothing to judge by has no evaluation.
+    """
     names = ["tokenizer", "corpus", "pretrain"]
     for bundle in only or recipe.bundles:
         parts = recipe.bundles[bundle]
@@ -83,7 +87,7 @@ def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
         names += [f"finetune-{bundle}"] if parts.finetune is not None else []
         names += [f"export-{bundle}"]
         names += [f"scorer-{bundle}"] if parts.scorer is not None else []
-        names += [f"evaluate-{bundle}"]
+        names += [f"evaluate-{bundle}"] if recipe.is_judged(bundle) else []
     return names
 
 
@@ -256,6 +260,10 @@ def _bundle(
             lambda: figures_text(train_scorer(fitted, progress=progress)),
         )
         written.append(stages.mark(f"scorer-{bundle}"))
+    if not recipe.is_judged(bundle):
+        keys = CLASSIFIER_KEYS if recipe.bundles[bundle].is_classifier else ENCODER_KEYS
+        print(f"== evaluate-{bundle}: left out; the recipe names nothing to judge it by ({', '.join(keys)})")
+        return Path(place)
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
     stage(
         f"evaluate-{bundle}",

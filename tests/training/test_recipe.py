@@ -54,6 +54,16 @@ def test_variables_are_filled_and_overridden(tmp_path: Path, monkeypatch: pytest
         ),
         ("bundles: {encoder: {}}", "bundles: {a: {finetune: {trian: [x]}}}", "did you mean 'train'"),
         ("bundles: {encoder: {}}", "bundles: {a: {evaluate: {tset: x}}}", "did you mean 'test'"),
+        (
+            "bundles: {encoder: {}}",
+            "bundles: {a: {evaluate: {test: x}}}",
+            r"r\.yaml: bundles\.a\.evaluate: test: a is an encoder; it is judged by heldout",
+        ),
+        (
+            "bundles: {encoder: {}}",
+            "bundles: {a: {finetune: {train: [x]}, evaluate: {train: [x]}}}",
+            "name a labelled table as test",
+        ),
         ("${data}", "${dta}", r"\$\{dta\} has no value"),
         ("name: x", "name: [", "not YAML"),
         ("steps: 10", "steps: 0", "steps >= 1"),

@@ -1,4 +1,4 @@
-"""Which stages of a recipe are done again after a change; the stages themselves are stood in for."""
+"""Which stages of a recipe are done, and done again after a change; the stages are stood in for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 
 from app.bundle import MANIFEST_NAME
 from training.cli import main
+from training.recipe import read_recipe
+from training.run import stage_names
 
 RECIPE = """
 name: x
@@ -31,6 +33,8 @@ bundles:
       {{version: "1", replace: true, texts: ["{root}/more/*.txt"], calibration_data: {root}/errors.jsonl}}
     evaluate: {{heldout: ["{root}/held/*.txt"], errors: [{root}/errors.jsonl]}}
 """
+MANUAL = Path(__file__).parents[2] / "docs" / "training.md"
+TABLE = "label\ttext\ngood\t很好\nbad\t难吃\n"
 FILES = [
     *("texts/a.txt", "more/a.txt", "held/a.txt", "teacher/model.safetensors", "before.tsv"),
     *("train.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
@@ -46,11 +50,8 @@ def put(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the recipe in ``tmp_path``; gives the stages that were done."""
-    for name in FILES:
-        put(tmp_path / name, "before")
-    recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage only writes the files that later ones look at."""
 
     def build(config: Any, tokenizer: Path, shards: Path, progress: bool) -> dict[str, str]:
         manifest = {"parameters_digest": str(sorted((tmp_path / "texts").iterdir()))}
@@ -68,7 +69,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return {}
 
     def export(config: Any, progress: bool) -> Path:
-        return put(Path(config.models_dir) / config.name / config.version / MANIFEST_NAME, "{}").parent
+        return put(
+            Path(config.models_dir) / config.name / (config.version or "1") / MANIFEST_NAME, "{}"
+        ).parent
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
         put(Path(config.output) / "report.md", "report")
@@ -81,6 +84,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setattr("training.export.export", export)
     monkeypatch.setattr("training.finetune.scorer.train_scorer", lambda config, progress: [])
     monkeypatch.setattr("training.evaluate.evaluate", evaluate)
+
+
+@pytest.fixture
+def run(stand_ins: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the recipe in ``tmp_path``; gives the stages that were done."""
+    for name in FILES:
+        put(tmp_path / name, "before")
+    recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
 
     def done() -> list[str]:
         assert main(["run", str(recipe), "--quiet"]) == 0
@@ -140,3 +151,23 @@ def test_a_setting_reaches_all_that_hangs_on_it(
     recipe.write_text(text.replace(old, new), encoding="utf-8")
     assert run() == stages
     assert run() == []
+
+
+def test_the_recipe_of_the_manual_runs_to_its_end(
+    stand_ins: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = MANUAL.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    recipe = put(tmp_path / "recipe.yaml", printed)
+    put(tmp_path / "texts" / "news" / "a.txt", "text")
+    put(tmp_path / "texts" / "reviews.jsonl", '{"text": "text"}')
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        put(tmp_path / name, TABLE)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "== evaluate-encoder: left out; the recipe names nothing to judge it by (heldout, errors" in shown
+    assert "== evaluate-mine: done in" in shown
+    # The same as no key at all.
+    recipe.write_text(printed.replace("encoder: {}", "encoder: {evaluate: null}"), encoding="utf-8")
+    assert "evaluate-encoder" not in stage_names(read_recipe(recipe))
+    assert main(["run", str(recipe), "--quiet", "--until", "evaluate-encoder"]) == 2
