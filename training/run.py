@@ -12,7 +12,14 @@ from typing import Any
 from app.bundle import MANIFEST_NAME
 from training.errors import UserError
 from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
-from training.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
+from training.inputs import (
+    check_files,
+    corpus_files,
+    evaluate_files,
+    export_files,
+    finetune_files,
+    scorer_files,
+)
 from training.pretrain.hardware import hardware_name
 from training.recipe import Recipe, TokenizerConfig, read_recipe
 from training.stages import StageLog, digest_of
@@ -27,6 +34,8 @@ Stages, in order: tokenizer, corpus, pretrain, then for each bundle intermediate
 export-NAME, scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
+# What a dry run says beside the files that it did not look at.
+_NOT_READ = "what is in the files of other stages than fine-tunings; all of them are there"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", metavar="BUNDLE", help="make only this bundle (repeatable)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="check the recipe, then every step on synthetic text"
+        "--dry-run",
+        action="store_true",
+        help="check the recipe and its files, then every step on synthetic text",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -51,10 +62,6 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run a recipe; returns the exit code."""
     overrides = dict(_assignment(text) for text in arguments.set)
     recipe = read_recipe(arguments.recipe, overrides)
-    if arguments.dry_run:
-        from training.rehearsal import rehearse
-
-        return rehearse(recipe)
     unknown = set(arguments.only or []) - set(recipe.bundles)
     if unknown:
         raise UserError(f"--only {sorted(unknown)[0]}: the recipe has {', '.join(recipe.bundles)}")
@@ -62,6 +69,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.until and arguments.until not in known:
         among = f" with --only {', '.join(arguments.only)}" if arguments.only else ""
         raise UserError(f"--until {arguments.until}: no such stage{among}; choose from {', '.join(known)}")
+    named = known[: known.index(arguments.until) + 1] if arguments.until else known
+    unseen = check_files(recipe, named)
+    if arguments.dry_run:
+        from training.rehearsal import rehearse
+
+        for line in (*unseen, _NOT_READ):
+            print(f"not looked at: {line}")
+        return rehearse(recipe)
     run_recipe(
         recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
     )

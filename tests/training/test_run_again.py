@@ -12,6 +12,7 @@ import pytest
 
 from app.bundle import MANIFEST_NAME
 from training.cli import main
+from training.inputs import check_files
 from training.recipe import read_recipe
 from training.run import stage_names
 
@@ -47,6 +48,10 @@ def put(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def content(name: str, text: str) -> str:
+    return TABLE + f"good\t{text}\n" if name.endswith(".tsv") else text
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(stand_ins: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the recipe in ``tmp_path``; gives the stages that were done."""
     for name in FILES:
-        put(tmp_path / name, "before")
+        put(tmp_path / name, content(name, "before"))
     recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
 
     def done() -> list[str]:
@@ -120,7 +125,7 @@ def test_a_file_that_changed_or_came_is_noticed(
 ) -> None:
     assert len(run()) == 10
     assert run() == []
-    put(tmp_path / file, "after")
+    put(tmp_path / file, content(file, "after"))
     done = run()
     # Another corpus is another encoder: everything follows.
     assert done == stages or (file == "texts/new.txt" and done[:3] == stages and len(done) == 10)
@@ -171,3 +176,61 @@ def test_the_recipe_of_the_manual_runs_to_its_end(
     recipe.write_text(printed.replace("encoder: {}", "encoder: {evaluate: null}"), encoding="utf-8")
     assert "evaluate-encoder" not in stage_names(read_recipe(recipe))
     assert main(["run", str(recipe), "--quiet", "--until", "evaluate-encoder"]) == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train.tsv", None, "x: bundles.classes.finetune.train: {}: no such file"),
+        (
+            "train.tsv",
+            "label\tcomment\ngood\t很好\n",
+            "x: bundles.classes.finetune.train: {}: no text column",
+        ),
+        ("test.tsv", "stars\ttext\n5\t很好\n", "x: bundles.classes.finetune.test: {}: no label column"),
+        ("before.tsv", "text", "x: bundles.classes.intermediate.train: {}: holds no rows"),
+        ("teacher/model.safetensors", None, "x: bundles.classes.finetune.teacher: "),
+        ("summaries.jsonl", None, "x: bundles.encoder.scorer.train: {}: no such file"),
+        ("errors.jsonl", None, "x: bundles.encoder.export.calibration_data: {}: no such file"),
+        ("held/a.txt", None, "x: bundles.encoder.evaluate: source 'heldout': nothing at "),
+    ],
+)
+def test_files_are_looked_at_before_the_first_stage(
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    text: str | None,
+    message: str,
+    flags: list[str],
+) -> None:
+    file = tmp_path / name
+    file.unlink()
+    if text is not None:
+        put(file, text)
+    elif name.startswith("teacher"):
+        file.parent.rmdir()
+    assert main(["run", str(tmp_path / "recipe.yaml"), "--quiet", *flags]) == 2
+    shown = capsys.readouterr()
+    assert message.format(file) in shown.err
+    assert "==" not in shown.out
+
+
+def test_files_of_stages_that_are_not_wanted_may_be_missing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").unlink()
+    recipe = str(tmp_path / "recipe.yaml")
+    assert main(["run", recipe, "--quiet", "--until", "pretrain"]) == 0
+    assert main(["run", recipe, "--quiet", "--only", "encoder"]) == 0
+    assert main(["run", recipe, "--quiet", "--only", "classes"]) == 2
+
+
+def test_what_the_run_makes_is_not_looked_at(run: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    teacher = tmp_path / "runs" / "pretrain" / "larger"
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace(str(tmp_path / "teacher"), str(teacher)), encoding="utf-8"
+    )
+    known = read_recipe(recipe)
+    (line,) = check_files(known, stage_names(known))
+    assert line == f"bundles.classes.finetune.teacher: {teacher}, which the run makes"
