@@ -141,6 +141,22 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
     return recipe
 
 
+def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
+    """All stages of a recipe, or those that make the bundles named by ``only``, in order.
+
+    A bundle that the recipe names nothing to judge by has no evaluation.
+    """
+    names = ["tokenizer", "corpus", "pretrain"]
+    for bundle in only or recipe.bundles:
+        parts = recipe.bundles[bundle]
+        names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
+        names += [f"finetune-{bundle}"] if parts.finetune is not None else []
+        names += [f"export-{bundle}"]
+        names += [f"scorer-{bundle}"] if parts.scorer is not None else []
+        names += [f"evaluate-{bundle}"] if recipe.is_judged(bundle) else []
+    return names
+
+
 def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A YAML file whose `${name}` are replaced by its `variables`, the environment, or ``overrides``.
 

@@ -12,6 +12,7 @@ from typing import Any
 from app.bundle import MANIFEST_NAME
 from training.errors import UserError
 from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
+from training.evaluate.report import JSON, MARKDOWN
 from training.inputs import (
     check_files,
     corpus_files,
@@ -21,7 +22,8 @@ from training.inputs import (
     scorer_files,
 )
 from training.pretrain.hardware import hardware_name
-from training.recipe import Recipe, TokenizerConfig, read_recipe
+from training.recipe import Recipe, TokenizerConfig, read_recipe, stage_names
+from training.results import show_evaluation, show_finetuning, show_published
 from training.stages import StageLog, digest_of
 from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
 
@@ -77,9 +79,10 @@ def execute(arguments: argparse.Namespace) -> int:
         for line in (*unseen, _NOT_READ):
             print(f"not looked at: {line}")
         return rehearse(recipe)
-    run_recipe(
+    published = run_recipe(
         recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
     )
+    show_published(recipe, published)
     return 0
 
 
@@ -88,22 +91,6 @@ def _assignment(text: str) -> tuple[str, str]:
     if not sign:
         raise UserError(f"--set {text}: write NAME=VALUE")
     return name, value
-
-
-def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
-    """All stages of a recipe, or those that make the bundles named by ``only``, in order.
-
-    A bundle that the recipe names nothing to judge by has no evaluation.
-    """
-    names = ["tokenizer", "corpus", "pretrain"]
-    for bundle in only or recipe.bundles:
-        parts = recipe.bundles[bundle]
-        names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
-        names += [f"finetune-{bundle}"] if parts.finetune is not None else []
-        names += [f"export-{bundle}"]
-        names += [f"scorer-{bundle}"] if parts.scorer is not None else []
-        names += [f"evaluate-{bundle}"] if recipe.is_judged(bundle) else []
-    return names
 
 
 class _Done(Exception):  # noqa: N818 - the stage named by --until is finished
@@ -123,8 +110,10 @@ def run_recipe(
     stages = StageLog(output / "stages")
     published: dict[str, Path] = {}
 
-    def stage(name: str, inputs: Any, outputs: list[Path], work: Any) -> Any:
+    def stage(name: str, inputs: Any, outputs: list[Path], work: Any, show: Any = None) -> Any:
         result = stages.run(name, inputs, outputs, work)
+        if show is not None:
+            show()
         if name == until:
             raise _Done
         return result
@@ -232,6 +221,7 @@ def _bundle(
                 [before, stages.files_digest(finetune_files(before)), origin],
                 [start / "finetune.json"],
                 lambda: _summary(finetune(before, start, progress=progress)),
+                lambda: show_finetuning(start),
             )
             origin = [*origin, stages.files_digest([str(start / "model.safetensors")])]
         config = recipe.finetune_config(bundle, start)
@@ -240,6 +230,7 @@ def _bundle(
             [config, stages.files_digest(finetune_files(config)), origin],
             [tuned / "finetune.json"],
             lambda: _summary(finetune(config, tuned, progress=progress)),
+            lambda: show_finetuning(tuned),
         )
         # The report is dated: the same model made again is no other one.
         made = [str(path) for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME]
@@ -280,11 +271,13 @@ def _bundle(
         print(f"== evaluate-{bundle}: left out; the recipe names nothing to judge it by ({', '.join(keys)})")
         return Path(place)
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
+    report = Path(judged.output or "")
     stage(
         f"evaluate-{bundle}",
         [judged, place, stages.files_digest(evaluate_files(judged)), origin, *written],
-        [output / "reports" / bundle / "report.md"],
+        [report / MARKDOWN, report / JSON],
         lambda: _summary(evaluate(Path(place), judged, progress=progress)),
+        lambda: show_evaluation(report),
     )
     return Path(place)
 

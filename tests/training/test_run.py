@@ -17,8 +17,7 @@ from app.tasks.local import local_model
 from training.cli import main
 from training.finetune.config import FinetuneConfig
 from training.finetune.finetune import finetune
-from training.recipe import read_recipe
-from training.run import stage_names
+from training.recipe import read_recipe, stage_names
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "training" / "recipes" / "tiny.yaml"

@@ -13,8 +13,7 @@ import pytest
 from app.bundle import MANIFEST_NAME
 from training.cli import main
 from training.inputs import check_files
-from training.recipe import read_recipe
-from training.run import stage_names
+from training.recipe import read_recipe, stage_names
 
 RECIPE = """
 name: x
@@ -36,6 +35,14 @@ bundles:
 """
 MANUAL = Path(__file__).parents[2] / "docs" / "training.md"
 TABLE = "label\ttext\ngood\t很好\nbad\t难吃\n"
+FINETUNED = {
+    "metric": "accuracy",
+    "seeds": [{"tokens_per_second": 9}],
+    "test_mean": {"accuracy": 0.5},
+    "failed": 1,
+    "precision": "fp32",
+}
+JUDGED = {"warnings": ["2 rows stand in train and test"], "headline": ["Accuracy 0.5000 on test."]}
 FILES = [
     *("texts/a.txt", "more/a.txt", "held/a.txt", "teacher/model.safetensors", "before.tsv"),
     *("train.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
@@ -70,7 +77,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
         put(output / "model.safetensors", "weights")
         put(output / "config.json", json.dumps(config.label_names))
-        put(output / "finetune.json", str(time.time_ns()))
+        put(output / "finetune.json", json.dumps(FINETUNED | {"seconds": time.time_ns()}))
         return {}
 
     def export(config: Any, progress: bool) -> Path:
@@ -80,6 +87,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
         put(Path(config.output) / "report.md", "report")
+        put(Path(config.output) / "report.json", json.dumps(JUDGED))
 
     monkeypatch.setattr("training.run.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and "")
     monkeypatch.setattr("training.run.tokenizer_digest", lambda directory: "digest")
@@ -234,3 +242,37 @@ def test_what_the_run_makes_is_not_looked_at(run: Run, tmp_path: Path) -> None:
     known = read_recipe(recipe)
     (line,) = check_files(known, stage_names(known))
     assert line == f"bundles.classes.finetune.teacher: {teacher}, which the run makes"
+
+
+def test_results_are_said_also_of_unchanged_stages(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(tmp_path / "recipe.yaml")
+    for again in (False, True):
+        assert main(["run", recipe, "--quiet"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        end = "unchanged" if again else "done in"
+        for stage in ("intermediate-classes", "finetune-classes"):
+            at = next(number for number, line in enumerate(lines) if f"== {stage}: {end}" in line)
+            assert lines[at + 1] == "test accuracy 50.00"
+            assert lines[at + 2].startswith("1 of 1 runs failed (no better than the majority class)")
+        assert lines.count("test accuracy 50.00") == 2
+        at = next(number for number, line in enumerate(lines) if f"== evaluate-classes: {end}" in line)
+        assert lines[at + 1 : at + 3] == [*JUDGED["warnings"], *JUDGED["headline"]]
+        assert lines[-3:] == [
+            f"classes: {tmp_path}/models/classes/1, report {tmp_path}/runs/reports/classes/report.md",
+            f"encoder: {tmp_path}/models/encoder/1, report {tmp_path}/runs/reports/encoder/report.md",
+            f"serve them: electra-serve --models-dir {tmp_path}/models",
+        ]
+    assert main(["run", recipe, "--quiet", "--until", "finetune-classes"]) == 0
+    assert "1 of 1 runs failed" in capsys.readouterr().out.splitlines()[-2]
+
+
+def test_a_report_may_go_elsewhere(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    text = recipe.read_text(encoding="utf-8").replace("{heldout:", f"{{output: {tmp_path}/mine, heldout:")
+    recipe.write_text(text, encoding="utf-8")
+    assert "evaluate-encoder" in run()
+    assert run() == []
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    assert f"report {tmp_path}/mine/report.md" in capsys.readouterr().out
