@@ -106,8 +106,8 @@ class Recipe:
         return self.evaluate_config(bundle, Path("report")).has_data
 
     def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
-        """The evaluation of ``bundle``."""
-        values = {"output": str(output), **(self.bundles[bundle].evaluate or {})}
+        """The evaluation of ``bundle``; its figures go into the bundle where the recipe does not refuse."""
+        values = {"output": str(output), "record": True, **(self.bundles[bundle].evaluate or {})}
         return from_mapping(EvaluateConfig, values, f"{self.name}: bundles.{bundle}.evaluate")
 
 

@@ -56,7 +56,8 @@ class EvaluateConfig:
     latency_texts: int = 100
     # Directory of report.md, report.json and plots; empty: reports/<name>-<version>.
     output: str | None = None
-    # Write the figures into bundle.json and its model card.
+    # Write the figures into bundle.json and its model card, and mark a bundle experimental that does not
+    # clear its bar. `electra-train run` does so unless a recipe says false.
     record: bool = False
     # Seed of everything random.
     seed: int = 0

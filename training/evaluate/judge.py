@@ -89,10 +89,17 @@ def _judge_classifier(model: ServedModel, config: EvaluateConfig, report: Report
         report.headline.append(f"{TFIDF} on the same rows: {bar:.4f} ({shown}).")
     if cleared:
         report.passed = all(cleared)
-        verdict = "clears its bar" if report.passed else "does not clear its bar: it is experimental"
-        report.headline.append(f"The bundle {verdict}.")
+        marked = config.record or model.bundle.manifest.experimental
+        report.headline.append(_verdict(report.passed, marked))
     report.sections.append(_classifier_speed(model, test, config))
     report.sections.append(other_precisions(model, test, config))
+
+
+def _verdict(passed: bool, marked: bool) -> str:
+    if passed:
+        return "The bundle clears its bar."
+    done = "it is marked experimental" if marked else "it is not marked experimental: give --record"
+    return f"The bundle does not clear its bar; {done}."
 
 
 def _classifier_speed(model: ServedModel, test: LabelledSet, config: EvaluateConfig) -> Section:
