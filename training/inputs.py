@@ -1,16 +1,29 @@
-"""Which files a stage reads, by its configuration: where one of them changes, the stage is done again."""
+"""Which files a stage reads, by its configuration: all are looked at before the first stage, and where one
+changes, its stage is done again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.files import is_saved_data_set, source_files
+from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
+from training.recipe import Recipe
+from training.tables import read_table
+
+# Key of a configuration, and a file or folder that it names.
+Named = list[tuple[str, str]]
+# A table that is larger (as stored) is not read before its turn.
+_LARGEST_TABLE = 32 * 2**20
+# Stands for the networks of a stage that has not run yet.
+_UNMADE = Path("unmade")
 
 
 def corpus_files(config: CorpusConfig) -> list[str]:
@@ -33,18 +46,26 @@ def _source_files(source: SourceConfig) -> list[str]:
 
 def finetune_files(config: FinetuneConfig) -> list[str]:
     """Tables, clean text and networks of a fine-tuning, apart from the checkpoint that it starts from."""
-    files = [*config.train, *config.dev, *config.test, *config.unlabelled]
-    if config.teacher not in (None, "tfidf"):
-        files.append(config.teacher)
+    return [path for _, path in _finetune_named(config)]
+
+
+def _finetune_named(config: FinetuneConfig) -> Named:
+    named = _named(config, "train", "dev", "test", "unlabelled")
+    if config.teacher != "tfidf":
+        named += _named(config, "teacher")
     if config.corruption is not None:
-        files += config.corruption.text
-        files += filter(None, (config.corruption.generator_model, config.corruption.shape_sets))
-    return files
+        made = _named(config.corruption, "text", "generator_model", "shape_sets")
+        named += [(f"corruption.{key}", path) for key, path in made]
+    return named
 
 
 def scorer_files(config: ScorerConfig) -> list[str]:
     """Tables of a sentence scorer."""
-    return [*config.train, *config.dev]
+    return [path for _, path in _scorer_named(config)]
+
+
+def _scorer_named(config: ScorerConfig) -> Named:
+    return _named(config, "train", "dev")
 
 
 def export_files(config: ExportConfig) -> list[str]:
@@ -53,7 +74,11 @@ def export_files(config: ExportConfig) -> list[str]:
     Raises:
         UserError: `texts` without files (see ``source_files``).
     """
-    return [*_texts("texts", config.texts), *filter(None, (config.test_data, config.calibration_data))]
+    return [path for _, path in _export_named(config)]
+
+
+def _export_named(config: ExportConfig) -> Named:
+    return [*_texts("texts", config.texts), *_named(config, "test_data", "calibration_data")]
 
 
 def evaluate_files(config: EvaluateConfig) -> list[str]:
@@ -62,14 +87,118 @@ def evaluate_files(config: EvaluateConfig) -> list[str]:
     Raises:
         UserError: `heldout` or `clean` without files (see ``source_files``).
     """
-    tables = [*config.test_tables, *config.train, *config.errors, *config.summaries]
+    return [path for _, path in _evaluate_named(config)]
+
+
+def _evaluate_named(config: EvaluateConfig) -> Named:
+    tables = _named(config, "test", "train", "errors", "summaries")
     return [*tables, *_texts("heldout", config.heldout), *_texts("clean", config.clean)]
 
 
-def _texts(key: str, paths: Sequence[str]) -> list[str]:
+def _named(config: Any, *keys: str) -> Named:
+    named: Named = []
+    for key in keys:
+        value = getattr(config, key)
+        paths = [value] if isinstance(value, str) else list(value or ())
+        named += [(key, path) for path in paths]
+    return named
+
+
+def _texts(key: str, paths: Sequence[str]) -> Named:
     """Files of running text that is named like a corpus source; `clean` may name tables beside it."""
-    found: list[str] = []
+    found: Named = []
     for path in paths:
         one = Path(path).is_file()
-        found += [path] if one else _source_files(SourceConfig(path=path, name=key))
+        files = [path] if one else _source_files(SourceConfig(path=path, name=key))
+        found += [(key, file) for file in files]
     return found
+
+
+def check_files(recipe: Recipe, stages: Sequence[str]) -> list[str]:
+    """Look at every file that ``stages`` will read, before any of them starts.
+
+    Each must be there, and the tables of a fine-tuning must be readable, with the columns that it names.
+    What the run itself makes may be missing.
+
+    Returns:
+        What was not looked at, in lines.
+
+    Raises:
+        UserError: a file that is missing, or a table that cannot be used; names bundle, key and file.
+    """
+    corpus_files(recipe.corpus)
+    hub = [source.dataset for source in recipe.corpus.sources if source.dataset]
+    unseen = [f"corpus: {name}, of the hub" for name in hub if not Path(name).is_dir()]
+    unseen += _check_exist(recipe, "tokenizer", _named(recipe.tokenizer, "path"))
+    if "pretrain" in stages:
+        unseen += _check_exist(recipe, "pretrain", _named(recipe.pretrain, "warm_start"))
+    for bundle in recipe.bundles:
+        for part, config in _parts(recipe, bundle, stages):
+            where = f"bundles.{bundle}.{part}"
+            unseen += _check_exist(recipe, where, _part_named(recipe, where, config))
+            if isinstance(config, FinetuneConfig):
+                unseen += _check_tables(recipe, where, config)
+    return unseen
+
+
+def _parts(recipe: Recipe, bundle: str, stages: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The configurations of the stages of ``bundle`` that are among ``stages``."""
+    if f"intermediate-{bundle}" in stages:
+        yield "intermediate", recipe.intermediate_config(bundle, _UNMADE)
+    if f"finetune-{bundle}" in stages:
+        yield "finetune", recipe.finetune_config(bundle, _UNMADE)
+    if f"export-{bundle}" in stages:
+        yield "export", recipe.export_config(bundle, checkpoint=str(_UNMADE))
+    if f"scorer-{bundle}" in stages:
+        yield "scorer", recipe.scorer_config(bundle, _UNMADE)
+    if f"evaluate-{bundle}" in stages:
+        yield "evaluate", recipe.evaluate_config(bundle, _UNMADE)
+
+
+def _part_named(recipe: Recipe, where: str, config: Any) -> Named:
+    try:
+        if isinstance(config, ScorerConfig):
+            return _scorer_named(config)
+        if isinstance(config, EvaluateConfig):
+            return _evaluate_named(config)
+        # A recipe may name a network of its own instead of the one that the run makes.
+        keys = ["checkpoint"] if isinstance(config, FinetuneConfig) else ["checkpoint", "generator"]
+        networks = [(key, path) for key, path in _named(config, *keys) if path != str(_UNMADE)]
+        return networks + (
+            _finetune_named(config) if isinstance(config, FinetuneConfig) else _export_named(config)
+        )
+    except UserError as error:
+        raise UserError(f"{recipe.name}: {where}: {error}") from None
+
+
+def _check_exist(recipe: Recipe, where: str, named: Named) -> list[str]:
+    unseen = []
+    for key, path in named:
+        if Path(path).expanduser().exists():
+            continue
+        if not _made_by(recipe, path):
+            raise UserError(f"{recipe.name}: {where}.{key}: {path}: no such file; check the path")
+        unseen.append(f"{where}.{key}: {path}, which the run makes")
+    return unseen
+
+
+def _check_tables(recipe: Recipe, where: str, config: FinetuneConfig) -> list[str]:
+    unseen = []
+    for split, path in _named(config, "train", "dev", "test"):
+        if not Path(path).exists() and _made_by(recipe, path):
+            continue
+        if Path(path).is_dir() or Path(path).stat().st_size > _LARGEST_TABLE:
+            kind = "a saved data set" if Path(path).is_dir() else "a large table"
+            unseen.append(f"{where}.{split}: what is in {path}, {kind}")
+            continue
+        try:
+            read_table(path, config.task, config.columns, split=split, drop_empty=config.drop_empty)
+        except UserError as error:
+            raise UserError(f"{recipe.name}: {where}.{split}: {error}") from None
+    return unseen
+
+
+def _made_by(recipe: Recipe, path: str) -> bool:
+    """Whether ``path`` lies where the run writes."""
+    places = (Path(recipe.output).absolute(), Path(recipe.models).absolute())
+    return any(Path(path).absolute().is_relative_to(place) for place in places)

@@ -13,7 +13,7 @@ from typing import Any
 from training.config import from_mapping
 from training.corpus.config import CorpusConfig
 from training.errors import UserError
-from training.evaluate.config import EvaluateConfig
+from training.evaluate.config import EvaluateConfig, check_data
 from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
@@ -50,8 +50,13 @@ class BundleRecipe:
     scorer: dict[str, Any] | None = None
     # Keys of `export` (without `name`, `checkpoint`, `generator`).
     export: dict[str, Any] = field(default_factory=dict)
-    # Keys of `evaluate`.
-    evaluate: dict[str, Any] = field(default_factory=dict)
+    # Keys of `evaluate`; where they name no data to judge the bundle by, it is not judged.
+    evaluate: dict[str, Any] | None = None
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it is fine-tuned to classify; error detection leaves it an encoder."""
+        return self.finetune is not None and self.finetune.get("task") != "error_detection"
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,13 @@ class Recipe:
         values = {"bundle": str(place), **(self.bundles[bundle].scorer or {})}
         return from_mapping(ScorerConfig, values, f"{self.name}: bundles.{bundle}.scorer")
 
+    def is_judged(self, bundle: str) -> bool:
+        """Whether the recipe names anything to judge ``bundle`` by."""
+        return self.evaluate_config(bundle, Path("report")).has_data
+
     def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
-        """The evaluation of ``bundle``."""
-        values = {"output": str(output), **self.bundles[bundle].evaluate}
+        """The evaluation of ``bundle``; its figures go into the bundle where the recipe does not refuse."""
+        values = {"output": str(output), "record": True, **(self.bundles[bundle].evaluate or {})}
         return from_mapping(EvaluateConfig, values, f"{self.name}: bundles.{bundle}.evaluate")
 
 
@@ -106,8 +115,8 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
     """Read and check a recipe.
 
     Raises:
-        UserError: missing file, not YAML, a variable without a value, or any unknown, missing or ill-typed
-        key.
+        UserError: missing file, not YAML, a variable without a value, any unknown, missing or ill-typed
+        key, or data that a bundle cannot be judged by.
     """
     recipe = from_mapping(Recipe, read_filled(path, overrides), str(path))
     # Every part is built once here, so that a typo at the end is found before hours of work at the beginning.
@@ -123,8 +132,29 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
         recipe.export_config(name, checkpoint="checkpoint")
         if bundle.scorer is not None:
             recipe.scorer_config(name, Path("bundle"))
-        recipe.evaluate_config(name, Path("report"))
+        if recipe.is_judged(name):
+            judged = recipe.evaluate_config(name, Path("report"))
+            try:
+                check_data(judged, name, classifier=bundle.is_classifier)
+            except UserError as error:
+                raise UserError(f"{path}: bundles.{name}.evaluate: {error}") from None
     return recipe
+
+
+def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
+    """All stages of a recipe, or those that make the bundles named by ``only``, in order.
+
+    A bundle that the recipe names nothing to judge by has no evaluation.
+    """
+    names = ["tokenizer", "corpus", "pretrain"]
+    for bundle in only or recipe.bundles:
+        parts = recipe.bundles[bundle]
+        names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
+        names += [f"finetune-{bundle}"] if parts.finetune is not None else []
+        names += [f"export-{bundle}"]
+        names += [f"scorer-{bundle}"] if parts.scorer is not None else []
+        names += [f"evaluate-{bundle}"] if recipe.is_judged(bundle) else []
+    return names
 
 
 def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -11,9 +11,19 @@ from typing import Any
 
 from app.bundle import MANIFEST_NAME
 from training.errors import UserError
-from training.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
+from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
+from training.evaluate.report import JSON, MARKDOWN
+from training.inputs import (
+    check_files,
+    corpus_files,
+    evaluate_files,
+    export_files,
+    finetune_files,
+    scorer_files,
+)
 from training.pretrain.hardware import hardware_name
-from training.recipe import Recipe, TokenizerConfig, read_recipe
+from training.recipe import Recipe, TokenizerConfig, read_recipe, stage_names
+from training.results import show_evaluation, show_finetuning, show_published
 from training.stages import StageLog, digest_of
 from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
 
@@ -26,6 +36,8 @@ Stages, in order: tokenizer, corpus, pretrain, then for each bundle intermediate
 export-NAME, scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
+# What a dry run says beside the files that it did not look at.
+_NOT_READ = "what is in the files of other stages than fine-tunings; all of them are there"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", metavar="BUNDLE", help="make only this bundle (repeatable)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="check the recipe, then every step on synthetic text"
+        "--dry-run",
+        action="store_true",
+        help="check the recipe and its files, then every step on synthetic text",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -50,10 +64,6 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run a recipe; returns the exit code."""
     overrides = dict(_assignment(text) for text in arguments.set)
     recipe = read_recipe(arguments.recipe, overrides)
-    if arguments.dry_run:
-        from training.rehearsal import rehearse
-
-        return rehearse(recipe)
     unknown = set(arguments.only or []) - set(recipe.bundles)
     if unknown:
         raise UserError(f"--only {sorted(unknown)[0]}: the recipe has {', '.join(recipe.bundles)}")
@@ -61,9 +71,18 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.until and arguments.until not in known:
         among = f" with --only {', '.join(arguments.only)}" if arguments.only else ""
         raise UserError(f"--until {arguments.until}: no such stage{among}; choose from {', '.join(known)}")
-    run_recipe(
+    named = known[: known.index(arguments.until) + 1] if arguments.until else known
+    unseen = check_files(recipe, named)
+    if arguments.dry_run:
+        from training.rehearsal import rehearse
+
+        for line in (*unseen, _NOT_READ):
+            print(f"not looked at: {line}")
+        return rehearse(recipe)
+    published = run_recipe(
         recipe, arguments.recipe, until=arguments.until, only=arguments.only, progress=not arguments.quiet
     )
+    show_published(recipe, published)
     return 0
 
 
@@ -72,19 +91,6 @@ def _assignment(text: str) -> tuple[str, str]:
     if not sign:
         raise UserError(f"--set {text}: write NAME=VALUE")
     return name, value
-
-
-def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
-    """All stages of a recipe, or those that make the bundles named by ``only``, in order."""
-    names = ["tokenizer", "corpus", "pretrain"]
-    for bundle in only or recipe.bundles:
-        parts = recipe.bundles[bundle]
-        names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []
-        names += [f"finetune-{bundle}"] if parts.finetune is not None else []
-        names += [f"export-{bundle}"]
-        names += [f"scorer-{bundle}"] if parts.scorer is not None else []
-        names += [f"evaluate-{bundle}"]
-    return names
 
 
 class _Done(Exception):  # noqa: N818 - the stage named by --until is finished
@@ -104,8 +110,10 @@ def run_recipe(
     stages = StageLog(output / "stages")
     published: dict[str, Path] = {}
 
-    def stage(name: str, inputs: Any, outputs: list[Path], work: Any) -> Any:
+    def stage(name: str, inputs: Any, outputs: list[Path], work: Any, show: Any = None) -> Any:
         result = stages.run(name, inputs, outputs, work)
+        if show is not None:
+            show()
         if name == until:
             raise _Done
         return result
@@ -213,6 +221,7 @@ def _bundle(
                 [before, stages.files_digest(finetune_files(before)), origin],
                 [start / "finetune.json"],
                 lambda: _summary(finetune(before, start, progress=progress)),
+                lambda: show_finetuning(start),
             )
             origin = [*origin, stages.files_digest([str(start / "model.safetensors")])]
         config = recipe.finetune_config(bundle, start)
@@ -221,6 +230,7 @@ def _bundle(
             [config, stages.files_digest(finetune_files(config)), origin],
             [tuned / "finetune.json"],
             lambda: _summary(finetune(config, tuned, progress=progress)),
+            lambda: show_finetuning(tuned),
         )
         # The report is dated: the same model made again is no other one.
         made = [str(path) for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME]
@@ -256,12 +266,18 @@ def _bundle(
             lambda: figures_text(train_scorer(fitted, progress=progress)),
         )
         written.append(stages.mark(f"scorer-{bundle}"))
+    if not recipe.is_judged(bundle):
+        keys = CLASSIFIER_KEYS if recipe.bundles[bundle].is_classifier else ENCODER_KEYS
+        print(f"== evaluate-{bundle}: left out; the recipe names nothing to judge it by ({', '.join(keys)})")
+        return Path(place)
     judged = recipe.evaluate_config(bundle, output / "reports" / bundle)
+    report = Path(judged.output or "")
     stage(
         f"evaluate-{bundle}",
         [judged, place, stages.files_digest(evaluate_files(judged)), origin, *written],
-        [output / "reports" / bundle / "report.md"],
+        [report / MARKDOWN, report / JSON],
         lambda: _summary(evaluate(Path(place), judged, progress=progress)),
+        lambda: show_evaluation(report),
     )
     return Path(place)
 

@@ -31,6 +31,13 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
     assert recipe.pretrain.total_tokens > 0
 
 
+def test_a_recipe_records_what_it_judges(tmp_path: Path) -> None:
+    for said, expected in (("", True), (", record: false", False)):
+        bundles = f"bundles: {{encoder: {{evaluate: {{heldout: [x.txt]{said}}}}}}}"
+        path = write(tmp_path / "r.yaml", SMALLEST.replace("bundles: {encoder: {}}", bundles))
+        assert read_recipe(path).evaluate_config("encoder", tmp_path).record is expected
+
+
 def test_variables_are_filled_and_overridden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "r.yaml", SMALLEST)
     assert read_recipe(path).corpus.sources[0].path == "texts/a.txt"
@@ -54,6 +61,16 @@ def test_variables_are_filled_and_overridden(tmp_path: Path, monkeypatch: pytest
         ),
         ("bundles: {encoder: {}}", "bundles: {a: {finetune: {trian: [x]}}}", "did you mean 'train'"),
         ("bundles: {encoder: {}}", "bundles: {a: {evaluate: {tset: x}}}", "did you mean 'test'"),
+        (
+            "bundles: {encoder: {}}",
+            "bundles: {a: {evaluate: {test: x}}}",
+            r"r\.yaml: bundles\.a\.evaluate: test: a is an encoder; it is judged by heldout",
+        ),
+        (
+            "bundles: {encoder: {}}",
+            "bundles: {a: {finetune: {train: [x]}, evaluate: {train: [x]}}}",
+            "name a labelled table as test",
+        ),
         ("${data}", "${dta}", r"\$\{dta\} has no value"),
         ("name: x", "name: [", "not YAML"),
         ("steps: 10", "steps: 0", "steps >= 1"),

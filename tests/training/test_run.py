@@ -17,8 +17,7 @@ from app.tasks.local import local_model
 from training.cli import main
 from training.finetune.config import FinetuneConfig
 from training.finetune.finetune import finetune
-from training.recipe import read_recipe
-from training.run import stage_names
+from training.recipe import read_recipe, stage_names
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "training" / "recipes" / "tiny.yaml"
@@ -77,7 +76,9 @@ def test_a_second_run_does_nothing_again(finished: Path, capsys: pytest.CaptureF
 
 def test_a_recipe_is_rehearsed_on_synthetic_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(TINY), "--dry-run"]) == 0
-    assert "dry run: every stage passed, 3 bundle(s)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "not looked at: what is in the files of other stages than fine-tunings" in shown
+    assert "dry run: every stage passed, 3 bundle(s)" in shown
 
 
 def test_a_bundle_starts_from_its_intermediate_task(
@@ -92,10 +93,11 @@ def test_a_bundle_starts_from_its_intermediate_task(
     monkeypatch.setattr("training.finetune.finetune.finetune", remembered)
     text = TINY.read_text(encoding="utf-8")
     assert text.count("  sentiment:\n    finetune:\n") == 1
-    text = text.replace("  sentiment:\n", "  sentiment:\n    intermediate: {train: [more.tsv]}\n").replace(
-        "    finetune:\n", "    finetune:\n      teacher: tfidf\n", 1
-    )
-    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    text = text.replace(
+        "  sentiment:\n", "  sentiment:\n    intermediate: {train: [DIRECTORY/more.tsv]}\n"
+    ).replace("    finetune:\n", "    finetune:\n      teacher: tfidf\n", 1)
+    (tmp_path / "more.tsv").write_text("label\ttext\ngood\t很好\n", encoding="utf-8")
+    (tmp_path / "r.yaml").write_text(text.replace("DIRECTORY", str(tmp_path)), encoding="utf-8")
     assert main(["run", str(tmp_path / "r.yaml"), "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert shown.index("== intermediate-sentiment") < shown.index("== finetune-sentiment")

@@ -1,4 +1,4 @@
-"""Which stages of a recipe are done again after a change; the stages themselves are stood in for."""
+"""Which stages of a recipe are done, and done again after a change; the stages are stood in for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 
 from app.bundle import MANIFEST_NAME
 from training.cli import main
+from training.inputs import check_files
+from training.recipe import read_recipe, stage_names
 
 RECIPE = """
 name: x
@@ -31,6 +33,16 @@ bundles:
       {{version: "1", replace: true, texts: ["{root}/more/*.txt"], calibration_data: {root}/errors.jsonl}}
     evaluate: {{heldout: ["{root}/held/*.txt"], errors: [{root}/errors.jsonl]}}
 """
+MANUAL = Path(__file__).parents[2] / "docs" / "training.md"
+TABLE = "label\ttext\ngood\t很好\nbad\t难吃\n"
+FINETUNED = {
+    "metric": "accuracy",
+    "seeds": [{"tokens_per_second": 9}],
+    "test_mean": {"accuracy": 0.5},
+    "failed": 1,
+    "precision": "fp32",
+}
+JUDGED = {"warnings": ["2 rows stand in train and test"], "headline": ["Accuracy 0.5000 on test."]}
 FILES = [
     *("texts/a.txt", "more/a.txt", "held/a.txt", "teacher/model.safetensors", "before.tsv"),
     *("train.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
@@ -45,12 +57,13 @@ def put(path: Path, text: str) -> Path:
     return path
 
 
+def content(name: str, text: str) -> str:
+    return TABLE + f"good\t{text}\n" if name.endswith(".tsv") else text
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the recipe in ``tmp_path``; gives the stages that were done."""
-    for name in FILES:
-        put(tmp_path / name, "before")
-    recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage only writes the files that later ones look at."""
 
     def build(config: Any, tokenizer: Path, shards: Path, progress: bool) -> dict[str, str]:
         manifest = {"parameters_digest": str(sorted((tmp_path / "texts").iterdir()))}
@@ -64,14 +77,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
         put(output / "model.safetensors", "weights")
         put(output / "config.json", json.dumps(config.label_names))
-        put(output / "finetune.json", str(time.time_ns()))
+        put(output / "finetune.json", json.dumps(FINETUNED | {"seconds": time.time_ns()}))
         return {}
 
     def export(config: Any, progress: bool) -> Path:
-        return put(Path(config.models_dir) / config.name / config.version / MANIFEST_NAME, "{}").parent
+        return put(
+            Path(config.models_dir) / config.name / (config.version or "1") / MANIFEST_NAME, "{}"
+        ).parent
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
         put(Path(config.output) / "report.md", "report")
+        put(Path(config.output) / "report.json", json.dumps(JUDGED))
 
     monkeypatch.setattr("training.run.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and "")
     monkeypatch.setattr("training.run.tokenizer_digest", lambda directory: "digest")
@@ -81,6 +97,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setattr("training.export.export", export)
     monkeypatch.setattr("training.finetune.scorer.train_scorer", lambda config, progress: [])
     monkeypatch.setattr("training.evaluate.evaluate", evaluate)
+
+
+@pytest.fixture
+def run(stand_ins: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the recipe in ``tmp_path``; gives the stages that were done."""
+    for name in FILES:
+        put(tmp_path / name, content(name, "before"))
+    recipe = put(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
 
     def done() -> list[str]:
         assert main(["run", str(recipe), "--quiet"]) == 0
@@ -109,7 +133,7 @@ def test_a_file_that_changed_or_came_is_noticed(
 ) -> None:
     assert len(run()) == 10
     assert run() == []
-    put(tmp_path / file, "after")
+    put(tmp_path / file, content(file, "after"))
     done = run()
     # Another corpus is another encoder: everything follows.
     assert done == stages or (file == "texts/new.txt" and done[:3] == stages and len(done) == 10)
@@ -140,3 +164,115 @@ def test_a_setting_reaches_all_that_hangs_on_it(
     recipe.write_text(text.replace(old, new), encoding="utf-8")
     assert run() == stages
     assert run() == []
+
+
+def test_the_recipe_of_the_manual_runs_to_its_end(
+    stand_ins: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = MANUAL.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    recipe = put(tmp_path / "recipe.yaml", printed)
+    put(tmp_path / "texts" / "news" / "a.txt", "text")
+    put(tmp_path / "texts" / "reviews.jsonl", '{"text": "text"}')
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        put(tmp_path / name, TABLE)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "== evaluate-encoder: left out; the recipe names nothing to judge it by (heldout, errors" in shown
+    assert "== evaluate-mine: done in" in shown
+    # The same as no key at all.
+    recipe.write_text(printed.replace("encoder: {}", "encoder: {evaluate: null}"), encoding="utf-8")
+    assert "evaluate-encoder" not in stage_names(read_recipe(recipe))
+    assert main(["run", str(recipe), "--quiet", "--until", "evaluate-encoder"]) == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train.tsv", None, "x: bundles.classes.finetune.train: {}: no such file"),
+        (
+            "train.tsv",
+            "label\tcomment\ngood\t很好\n",
+            "x: bundles.classes.finetune.train: {}: no text column",
+        ),
+        ("test.tsv", "stars\ttext\n5\t很好\n", "x: bundles.classes.finetune.test: {}: no label column"),
+        ("before.tsv", "text", "x: bundles.classes.intermediate.train: {}: holds no rows"),
+        ("teacher/model.safetensors", None, "x: bundles.classes.finetune.teacher: "),
+        ("summaries.jsonl", None, "x: bundles.encoder.scorer.train: {}: no such file"),
+        ("errors.jsonl", None, "x: bundles.encoder.export.calibration_data: {}: no such file"),
+        ("held/a.txt", None, "x: bundles.encoder.evaluate: source 'heldout': nothing at "),
+    ],
+)
+def test_files_are_looked_at_before_the_first_stage(
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    text: str | None,
+    message: str,
+    flags: list[str],
+) -> None:
+    file = tmp_path / name
+    file.unlink()
+    if text is not None:
+        put(file, text)
+    elif name.startswith("teacher"):
+        file.parent.rmdir()
+    assert main(["run", str(tmp_path / "recipe.yaml"), "--quiet", *flags]) == 2
+    shown = capsys.readouterr()
+    assert message.format(file) in shown.err
+    assert "==" not in shown.out
+
+
+def test_files_of_stages_that_are_not_wanted_may_be_missing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").unlink()
+    recipe = str(tmp_path / "recipe.yaml")
+    assert main(["run", recipe, "--quiet", "--until", "pretrain"]) == 0
+    assert main(["run", recipe, "--quiet", "--only", "encoder"]) == 0
+    assert main(["run", recipe, "--quiet", "--only", "classes"]) == 2
+
+
+def test_what_the_run_makes_is_not_looked_at(run: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    teacher = tmp_path / "runs" / "pretrain" / "larger"
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace(str(tmp_path / "teacher"), str(teacher)), encoding="utf-8"
+    )
+    known = read_recipe(recipe)
+    (line,) = check_files(known, stage_names(known))
+    assert line == f"bundles.classes.finetune.teacher: {teacher}, which the run makes"
+
+
+def test_results_are_said_also_of_unchanged_stages(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(tmp_path / "recipe.yaml")
+    for again in (False, True):
+        assert main(["run", recipe, "--quiet"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        end = "unchanged" if again else "done in"
+        for stage in ("intermediate-classes", "finetune-classes"):
+            at = next(number for number, line in enumerate(lines) if f"== {stage}: {end}" in line)
+            assert lines[at + 1] == "test accuracy 50.00"
+            assert lines[at + 2].startswith("1 of 1 runs failed (no better than the majority class)")
+        assert lines.count("test accuracy 50.00") == 2
+        at = next(number for number, line in enumerate(lines) if f"== evaluate-classes: {end}" in line)
+        assert lines[at + 1 : at + 3] == [*JUDGED["warnings"], *JUDGED["headline"]]
+        assert lines[-3:] == [
+            f"classes: {tmp_path}/models/classes/1, report {tmp_path}/runs/reports/classes/report.md",
+            f"encoder: {tmp_path}/models/encoder/1, report {tmp_path}/runs/reports/encoder/report.md",
+            f"serve them: electra-serve --models-dir {tmp_path}/models",
+        ]
+    assert main(["run", recipe, "--quiet", "--until", "finetune-classes"]) == 0
+    assert "1 of 1 runs failed" in capsys.readouterr().out.splitlines()[-2]
+
+
+def test_a_report_may_go_elsewhere(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    text = recipe.read_text(encoding="utf-8").replace("{heldout:", f"{{output: {tmp_path}/mine, heldout:")
+    recipe.write_text(text, encoding="utf-8")
+    assert "evaluate-encoder" in run()
+    assert run() == []
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    assert f"report {tmp_path}/mine/report.md" in capsys.readouterr().out

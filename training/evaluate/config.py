@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.errors import UserError
 from training.tables import Columns
+
+ENCODER_KEYS = ("heldout", "errors", "clean", "summaries")
+CLASSIFIER_KEYS = ("test", "train")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class EvaluateConfig:
     latency_texts: int = 100
     # Directory of report.md, report.json and plots; empty: reports/<name>-<version>.
     output: str | None = None
-    # Write the figures into bundle.json and its model card.
+    # Write the figures into bundle.json and its model card, and mark a bundle experimental that does not
+    # clear its bar. `electra-train run` does so unless a recipe says false.
     record: bool = False
     # Seed of everything random.
     seed: int = 0
@@ -64,6 +69,11 @@ class EvaluateConfig:
         """``test`` as a list, empty where there is none."""
         return [self.test] if isinstance(self.test, str) else list(self.test or ())
 
+    @property
+    def has_data(self) -> bool:
+        """Whether it names anything that a bundle could be judged by."""
+        return any(getattr(self, key) for key in (*ENCODER_KEYS, *CLASSIFIER_KEYS))
+
     def __post_init__(self) -> None:
         if self.resamplings < 100:
             raise ValueError("resamplings must be 100 or more for an interval to mean something")
@@ -71,3 +81,20 @@ class EvaluateConfig:
             raise ValueError("num_sentences must be at least 1")
         if not self.poolings:
             raise ValueError("poolings is empty; name mean, max or cls")
+
+
+def check_data(config: EvaluateConfig, name: str, *, classifier: bool) -> None:
+    """Check that the data of ``config`` is of a kind that the bundle ``name`` can be judged by.
+
+    Raises:
+        UserError: data for another task, or no data at all.
+    """
+    wanted, foreign = (CLASSIFIER_KEYS, ENCODER_KEYS) if classifier else (ENCODER_KEYS, CLASSIFIER_KEYS)
+    for key in foreign:
+        if getattr(config, key):
+            kind = "a classifier" if classifier else "an encoder"
+            raise UserError(f"{key}: {name} is {kind}; it is judged by {', '.join(wanted)}")
+    if not any(getattr(config, key) for key in wanted):
+        raise UserError(f"{name}: nothing to judge it by; name {' or '.join(wanted)}")
+    if classifier and not config.test_tables:
+        raise UserError(f"{name}: is a classifier; name a labelled table as test")

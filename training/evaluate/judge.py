@@ -17,15 +17,12 @@ from training.errors import UserError
 from training.evaluate import detection
 from training.evaluate.backends import other_precisions
 from training.evaluate.classification import TFIDF, judge_classifier
-from training.evaluate.config import EvaluateConfig
+from training.evaluate.config import EvaluateConfig, check_data
 from training.evaluate.labelled_set import LabelledSet, read_test_set
 from training.evaluate.latency import Latency, measure_latency
 from training.evaluate.record import record_metrics
 from training.evaluate.report import Report, ReportTable, Section, write_report
 from training.evaluate.summarization import judge_summaries, read_summary_set
-
-_ENCODER_KEYS = ("heldout", "errors", "clean", "summaries")
-_CLASSIFIER_KEYS = ("test", "train")
 
 
 def evaluate(bundle_dir: Path, config: EvaluateConfig, *, progress: bool = True) -> Report:
@@ -36,7 +33,7 @@ def evaluate(bundle_dir: Path, config: EvaluateConfig, *, progress: bool = True)
     """
     model = open_bundle(bundle_dir, config.precision, config.threads)
     manifest = model.bundle.manifest
-    _check_keys(model, config)
+    check_data(config, model.name, classifier=manifest.task == "classify")
     precision = config.precision or manifest.graphs["model"].default_precision
     report = Report(f"{manifest.name}/{manifest.version} ({precision})", date.today().isoformat())
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,20 +67,6 @@ def output_directory(model: ServedModel, config: EvaluateConfig) -> Path:
     return Path("reports") / f"{model.name}-{model.version}"
 
 
-def _check_keys(model: ServedModel, config: EvaluateConfig) -> None:
-    """Refuse data for another task, and no data at all."""
-    task = model.bundle.manifest.task
-    wanted, foreign = (
-        (_CLASSIFIER_KEYS, _ENCODER_KEYS) if task == "classify" else (_ENCODER_KEYS, _CLASSIFIER_KEYS)
-    )
-    for key in foreign:
-        if getattr(config, key):
-            kind = "a classifier" if task == "classify" else "an encoder"
-            raise UserError(f"{key}: {model.name} is {kind}; it is judged by {', '.join(wanted)}")
-    if not any(getattr(config, key) for key in wanted):
-        raise UserError(f"{model.name}: nothing to judge it by; name {' or '.join(wanted)}")
-
-
 def _judge_classifier(model: ServedModel, config: EvaluateConfig, report: Report, plots: Path) -> None:
     test = read_test_set(model, config)
     report.warnings += test.warnings
@@ -106,10 +89,17 @@ def _judge_classifier(model: ServedModel, config: EvaluateConfig, report: Report
         report.headline.append(f"{TFIDF} on the same rows: {bar:.4f} ({shown}).")
     if cleared:
         report.passed = all(cleared)
-        verdict = "clears its bar" if report.passed else "does not clear its bar: it is experimental"
-        report.headline.append(f"The bundle {verdict}.")
+        marked = config.record or model.bundle.manifest.experimental
+        report.headline.append(_verdict(report.passed, marked))
     report.sections.append(_classifier_speed(model, test, config))
     report.sections.append(other_precisions(model, test, config))
+
+
+def _verdict(passed: bool, marked: bool) -> str:
+    if passed:
+        return "The bundle clears its bar."
+    done = "it is marked experimental" if marked else "it is not marked experimental: give --record"
+    return f"The bundle does not clear its bar; {done}."
 
 
 def _classifier_speed(model: ServedModel, test: LabelledSet, config: EvaluateConfig) -> Section:

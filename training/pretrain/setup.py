@@ -28,6 +28,9 @@ from training.pretrain.warmstart import record_of, warm_start
 from training.pretrain.words import WordFinder
 from training.tokenizer import load_tokenizer
 
+# Passes over the text beyond which it is more learnt by heart than learnt from.
+_MANY_PASSES = 40
+
 
 @dataclass
 class Run:
@@ -216,16 +219,23 @@ def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: i
 
 
 def describe(run: Run) -> None:
-    """Say what is about to be trained, before the first step."""
+    """Say what is about to be trained, before the first step, and whether there is far too little text."""
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     tokens = run.shards.tokens("train")
+    passes = run.config.total_tokens / max(tokens, 1)
     numbers = "bfloat16" if autocast(run.config.numbers, run.place.device)._enabled else "float32"
     print(
         f"pretrain: {parameters:,} parameters, vocabulary {run.electra.vocab_size:,}, "
         f"{tokens:,} tokens of text, "
         f"{run.config.total_tokens:,} tokens to train on "
-        f"({run.config.total_tokens / max(tokens, 1):.1f} passes), "
+        f"({passes:.1f} passes), "
         f"{run.place.world} process(es) on {run.place.device.type} in {numbers}"
         + (f"; going on from step {run.step}" if run.step else "")
         + (f" with another {', '.join(run.changed)}" if run.changed else "")
     )
+    if passes > _MANY_PASSES:
+        print(
+            f"warning: about {passes:,.0f} passes over {tokens:,} tokens; the text is too small for these "
+            "steps and will be learnt by heart; lower the steps of `phases`"
+            + ("" if run.config.warm_start else ", or go on from a trained checkpoint (`warm_start`)")
+        )

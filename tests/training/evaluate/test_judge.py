@@ -77,6 +77,19 @@ def test_the_floor_decides(floor: float, passed: bool, toys: Path, tables: dict,
     assert ("experimental" in " ".join(report.headline)) is not passed
 
 
+@pytest.mark.parametrize("record", [False, True])
+def test_the_verdict_says_what_was_done(record: bool, toys: Path, tables: dict, tmp_path: Path) -> None:
+    directory = tmp_path / "labels" / "1"
+    shutil.copytree(toys / "labels" / "1", directory)
+    for again in (False, True):
+        own = tables | {"train": [], "floor": 1.0, "record": record and not again}
+        report = evaluate(directory, EvaluateConfig(**own, output=str(tmp_path / "out")))
+        assert report.passed is False
+        assert read_bundle(directory).manifest.experimental is record
+        said = "it is marked experimental." if record else "it is not marked experimental: give --record"
+        assert said in " ".join(report.headline)
+
+
 def test_an_encoder(toys: Path, errors: Path, tmp_path: Path) -> None:
     write_summaries(
         tmp_path / "sum.jsonl",

@@ -11,9 +11,10 @@ from tests.training.pretrain.run_here import tiny_config, train
 from training.corpus import CorpusConfig, SourceConfig, build
 from training.errors import UserError
 from training.pretrain.config import PhaseConfig
-from training.pretrain.hardware import hardware_name
+from training.pretrain.hardware import hardware_name, join
 from training.pretrain.log import read_log
 from training.pretrain.loop import pretrain
+from training.pretrain.setup import describe, set_up
 from training.rehearsal import synthetic_documents
 from training.tokenizer import load_tokenizer
 
@@ -134,3 +135,18 @@ def test_wrong_settings_are_refused() -> None:
     assert written.electra_config(100).initializer_range == 0.02
     with pytest.raises(ValueError, match="rows of 256 tokens"):
         dataclasses.replace(tiny_config(3), phases=(PhaseConfig(steps=10, length=256),))
+
+
+@pytest.mark.parametrize(("passes", "warned"), [(39, False), (41, True)])
+def test_text_far_too_small_for_the_steps_gets_a_warning(
+    passes: int, warned: bool, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, place = tiny_config(), join()
+    run = set_up(config, root / "shards", root / "tokenizer", root / "run", place)
+    tokens = run.shards.tokens("train")
+    steps = passes * tokens // (32 * 8)
+    run.config = dataclasses.replace(config, phases=(PhaseConfig(steps=steps, length=32, rows=8),))
+    describe(run)
+    shown = capsys.readouterr().out
+    assert (f"warning: about 41 passes over {tokens:,} tokens" in shown) is warned
+    assert ("`warm_start`" in shown) is warned
