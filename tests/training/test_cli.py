@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,46 @@ def test_a_users_mistake_is_one_line_and_code_two(capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nowhere.yaml: no such file" in error
+
+
+def test_an_output_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    output = tmp_path / "file" / "tokenizer"
+    words = ["--source", "training/sample/text", "--characters", "20000", "--vocab-size", "8192"]
+    assert main(["tokenizer", *words, "--output", str(output)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"electra-train tokenizer: {tmp_path / 'file'}")
+    assert error.endswith("Not a directory; give another output")
+
+
+@pytest.mark.parametrize(
+    ("refused", "line"),
+    [
+        (OSError(30, "Read-only file system", "/x/out"), "/x/out: Read-only file system; give another output"),
+        (PermissionError(13, "Permission denied", "/x/out"), "/x/out: Permission denied; give another output"),
+        (FileNotFoundError(2, "No such file", "/x/in"), "/x/in: No such file; check the path"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_named(
+    refused: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> int:
+        raise refused
+
+    monkeypatch.setattr("training.tokenizer_command.execute", refuse)
+    assert main(["tokenizer"]) == 2
+    assert capsys.readouterr().err == f"electra-train tokenizer: {line}\n"
+
+
+def test_a_system_error_without_a_file_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("training.tokenizer_command.execute", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        main(["tokenizer"])
 
 
 def test_help_does_not_wait_for_torch() -> None:
