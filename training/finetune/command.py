@@ -19,7 +19,7 @@ examples:
   electra-train finetune --checkpoint runs/mine/pretrained/discriminator --train train.tsv --dev dev.tsv \\
       --test test.tsv --output runs/sentiment --seeds 0 1 2
   electra-train finetune --config sentiment.yaml --output runs/sentiment
-  electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 head=plain
+  electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 columns.label=class
   electra-train finetune --checkpoint ... --train conll.jsonl --task token_labels --output runs/names
   electra-train finetune --config detector.yaml --output runs/detector
   electra-train finetune --dry-run
@@ -106,8 +106,22 @@ def _config(arguments: argparse.Namespace) -> FinetuneConfig:
         key, equals, text = item.partition("=")
         if not equals:
             raise UserError(f"--set {item}: write KEY=VALUE, such as --set epochs=5")
-        values[key] = yaml.safe_load(text)
+        _set(values, key, text)
     return from_mapping(FinetuneConfig, values, str(arguments.config or "finetune"))
+
+
+def _set(values: dict[str, Any], key: str, text: str) -> None:
+    """Put a value of ``--set`` in its place: ``columns.label`` is the key ``label`` of ``columns``."""
+    *parents, last = key.split(".")
+    for name in parents:
+        inner = values.get(name)
+        if not isinstance(inner, dict | None):
+            raise UserError(f"--set {key}={text}: {name!r} holds one value, not keys")
+        values[name] = values = dict(inner or {})  # a copy: what was read stays as it is
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {key}={text}: the value is not YAML; put it in quotation marks") from None
 
 
 def summary(report: dict[str, Any]) -> str:
