@@ -211,8 +211,18 @@ def _find_columns(raw: RawTable, task: Task, columns: Columns) -> dict[str, str]
         missing.append("errors")
     if missing:
         role, names = missing[0], ", ".join(raw.columns)
-        raise UserError(f"{raw.path}: no {role} column among {names}; name it in columns.{role}")
+        cure = f"name it in columns.{role}" + (_header_cure(raw.path, task) if not found else "")
+        raise UserError(f"{raw.path}: no {role} column among {names}; {cure}")
     return found
+
+
+def _header_cure(path: Path, task: Task) -> str:
+    """Where no column at all is found, the first row was most likely meant as one."""
+    name = path.name.lower().removesuffix(".xz").removesuffix(".gz")
+    between = "<TAB>" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
+    if between is None:
+        return ""
+    return f", or add a header line such as {between.join((*_REQUIRED[task], 'text'))}"
 
 
 def _text_of(row: Row, names: dict[str, str], where: str) -> tuple[str, Units]:

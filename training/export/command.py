@@ -21,7 +21,7 @@ examples:
   electra-train export runs/mine/sentiment --name sentiment --test-data test.tsv --precisions int8
 
   # an encoder: replaced-token detection with suggestions, and summarization
-  electra-train export runs/mine/pretrained/discriminator --generator runs/mine/pretrained/generator \\
+  electra-train export runs/mine/pretrain/pretrained/discriminator --generator runs/mine/pretrain/pretrained/generator \\
       --name encoder --texts heldout.txt --calibration-data errors.jsonl
 
   # everything else is a key of a file, or of the export section of a recipe's bundle (here `sentiment`)

@@ -16,7 +16,7 @@ from training.sections import read_section
 
 EXAMPLES = """\
 examples:
-  electra-train finetune --checkpoint runs/mine/pretrained/discriminator --train train.tsv --dev dev.tsv \\
+  electra-train finetune --checkpoint runs/mine/pretrain/pretrained/discriminator --train train.tsv --dev dev.tsv \\
       --test test.tsv --output runs/sentiment --seeds 0 1 2
   electra-train finetune --config sentiment.yaml --output runs/sentiment
   electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 columns.label=class
@@ -25,7 +25,7 @@ examples:
   electra-train finetune --dry-run
 
 sentiment.yaml holds the keys of the `finetune` section of a recipe, such as:
-  checkpoint: runs/mine/pretrained/discriminator
+  checkpoint: runs/mine/pretrain/pretrained/discriminator
   train: [train.tsv, more.jsonl.xz]
   test: [test.tsv]
   label_names: {"0": negative, "1": positive}
@@ -34,9 +34,9 @@ sentiment.yaml holds the keys of the `finetune` section of a recipe, such as:
   ngrams: 3
 
 detector.yaml teaches the replaced-token head the errors that people make, on clean text:
-  checkpoint: runs/mine/pretrained/discriminator
+  checkpoint: runs/mine/pretrain/pretrained/discriminator
   task: error_detection
-  corruption: {text: [news.txt.xz], generator_model: runs/mine/pretrained/generator}
+  corruption: {text: [news.txt.xz], generator_model: runs/mine/pretrain/pretrained/generator}
 
 Files: TSV, CSV, JSON lines, Parquet (also .xz, .gz) or a saved Hugging Face data set. Columns are found by
 header (text, text_pair, label, labels, tokens, errors) or named under `columns`.
