@@ -1,4 +1,4 @@
-"""Is a directory a checkpoint in Hugging Face form? Told without torch, so that a wrong path is told at once."""
+"""Is a directory a checkpoint in Hugging Face form? Told without the seconds that importing torch takes."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def _where_to_look(directory: Path) -> str:
 def _what_is_there(directory: Path) -> str:
     if (directory / MANIFEST_NAME).is_file():
         return (
-            "is a bundle (ONNX), which cannot be trained on; give the `discriminator` folder of a pretraining, "
-            "a fine-tuned model or a downloaded ELECTRA directory"
+            "is a bundle (ONNX), which cannot be trained on or exported; give the `discriminator` folder of "
+            "a pretraining, a fine-tuned model or a downloaded ELECTRA directory"
         )
     inner = directory / "discriminator"
     if (inner / "config.json").is_file():

@@ -19,12 +19,12 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "list").mkdir()
     (tmp_path / "list" / "config.json").write_text("[]", encoding="utf-8")
     for path, message in {
-        "bundle": r"bundle: is a bundle \(ONNX\), which cannot be trained on; give the `discriminator` folder",
+        "bundle": r"bundle: is a bundle \(ONNX\), which cannot be trained on or exported; give",
         "pretrained": "pretrained: has no config.json; give pretrained/discriminator",
         "empty": "empty: has no config.json; give a checkpoint in Hugging Face form",
         "list": "is not a JSON object",
         "nowhere": "nowhere: no such checkpoint directory; check the path$",
-        "hfl/chinese-electra": "not downloaded: run `hf download hfl/chinese-electra --local-dir chinese-electra`",
+        "hfl/chinese-electra": "not downloaded: run `hf download hfl/chinese-electra --local-dir",
     }.items():
         with pytest.raises(UserError, match=message):
             read_checkpoint_values(Path(path))

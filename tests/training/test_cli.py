@@ -53,8 +53,14 @@ def test_an_output_that_cannot_be_written_is_one_line(
 @pytest.mark.parametrize(
     ("refused", "line"),
     [
-        (OSError(30, "Read-only file system", "/x/out"), "/x/out: Read-only file system; give another output"),
-        (PermissionError(13, "Permission denied", "/x/out"), "/x/out: Permission denied; give another output"),
+        (
+            OSError(30, "Read-only file system", "/x/out"),
+            "/x/out: Read-only file system; give another output",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/x/out"),
+            "/x/out: Permission denied; give another output",
+        ),
         (FileNotFoundError(2, "No such file", "/x/in"), "/x/in: No such file; check the path"),
     ],
 )
@@ -81,3 +87,29 @@ def test_a_system_error_without_a_file_keeps_its_traceback(monkeypatch: pytest.M
 def test_help_does_not_wait_for_torch() -> None:
     script = "import sys, training.cli; training.cli.main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("finetune --output o --train a", "key 'checkpoint' is missing"),
+        ("finetune --output o --train a --checkpoint c --set epoch=1", "unknown key 'epoch'"),
+        ("finetune --output o --train a --checkpoint nowhere", "nowhere: no such checkpoint directory"),
+        ("export nowhere --name x", "nowhere: no such checkpoint directory"),
+        ("export nowhere --name Upper", "name 'Upper'"),
+        ("pretrain --shards s --tokenizer t --output o", "s: no such file"),
+        ("evaluate nowhere --test t.tsv", "nowhere: does not exist"),
+        ("compare nowhere nowhere --test t.tsv", "nowhere: does not exist"),
+    ],
+)
+def test_a_simple_mistake_does_not_wait_for_torch(words: str, message: str) -> None:
+    script = (
+        "import sys, training.cli; code = training.cli.main(sys.argv[1:]); "
+        "slow = {'torch', 'transformers', 'sklearn', 'onnxruntime'} & set(sys.modules); "
+        "print(code, sorted(slow))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words.split()], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "2 []\n"
+    assert message in done.stderr

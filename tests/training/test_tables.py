@@ -143,9 +143,7 @@ def test_joined_tokens_are_found_at_their_spans(tokens: list[str]) -> None:
         ("a.csv", "1,好\n0,坏\n", "columns.text, or add a header line such as label,text"),
     ],
 )
-def test_a_table_without_a_header_is_told_to_add_one(
-    tmp_path: Path, name: str, text: str, cure: str
-) -> None:
+def test_a_table_without_a_header_is_told_to_add_one(tmp_path: Path, name: str, text: str, cure: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=re.escape(cure)):
         read_table(tmp_path / name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from training.export.graphs import (
     write_graph,
 )
 from training.export.precisions import choose_precisions
+from training.export.target import target_directory
 from training.export.texts import pieces_of_lengths, read_documents
 from training.export.tokenizers_agree import require_same_ids
 from training.files import atomic_directory
@@ -68,7 +68,7 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
 
         bar.set_description("export: checkpoint")
         checkpoint, generator, tokenizer = _load(config)
-        target = _target(config)
+        target = target_directory(config)
         _sweep(target.parent)
         documents = read_documents(config.texts)
         with atomic_directory(target) as root:
@@ -110,24 +110,6 @@ def _load(config: ExportConfig) -> tuple[Checkpoint, Checkpoint | None, Tokenize
         raise UserError(f"{generator.path}: is a {generator.kind}, not a generator (ElectraForMaskedLM)")
     require_same_vocabulary(checkpoint, generator, tokenizer)
     return checkpoint, generator, tokenizer
-
-
-def _target(config: ExportConfig) -> Path:
-    for key, value in (("name", config.name), ("version", config.version)):
-        if value is not None and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value):
-            raise UserError(f"{key} {value!r}: use lower-case letters, digits, '.', '-' and '_' only")
-    parent = Path(config.models_dir) / config.name
-    if config.version is not None:
-        if (parent / config.version).exists() and not config.replace:
-            raise UserError(
-                f"{parent / config.version}: exists; leave `version` out for the next free number, or set "
-                "`replace`"
-            )
-        return parent / config.version
-    taken = (
-        [int(path.name) for path in parent.glob("[0-9]*") if path.name.isdecimal()] if parent.is_dir() else []
-    )
-    return parent / str(max(taken, default=0) + 1)
 
 
 def _sweep(parent: Path) -> None:
@@ -220,7 +202,7 @@ def _manifest(
         }
     return b.Manifest(
         name=config.name,
-        version=_target(config).name,
+        version=target_directory(config).name,
         max_tokens=checkpoint.max_tokens,
         vocab_size=checkpoint.vocab_size,
         hidden_size=int(checkpoint.model.config.hidden_size),

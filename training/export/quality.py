@@ -73,7 +73,8 @@ def read_test_table(
     ``label_names`` renames labels of the file, as fine-tuning did.
 
     Raises:
-        UserError: unreadable, a label that the classifier does not know, or ``label_names`` that rename nothing.
+        UserError: unreadable, a label that the classifier does not know, or ``label_names`` that rename
+            nothing.
     """
     task = "multi_label" if multi_label else "single_label"
     table = read_table(path, task, drop_empty=True, split="test", label_names=label_names)

@@ -9,15 +9,17 @@ from typing import Any
 
 import yaml
 
+from training.checkpoint_directory import read_checkpoint_values
 from training.config import from_mapping
 from training.errors import UserError
+from training.files import require_paths
 from training.finetune.config import FinetuneConfig
 from training.sections import read_section
 
 EXAMPLES = """\
 examples:
-  electra-train finetune --checkpoint runs/mine/pretrain/pretrained/discriminator --train train.tsv --dev dev.tsv \\
-      --test test.tsv --output runs/sentiment --seeds 0 1 2
+  electra-train finetune --checkpoint runs/mine/pretrain/pretrained/discriminator --train train.tsv \\
+      --dev dev.tsv --test test.tsv --output runs/sentiment --seeds 0 1 2
   electra-train finetune --config sentiment.yaml --output runs/sentiment
   electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 columns.label=class
   electra-train finetune --checkpoint ... --train conll.jsonl --task token_labels --output runs/names
@@ -87,9 +89,12 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dry_run()
     if arguments.output is None:
         raise UserError("finetune: --output is missing; see `electra-train finetune --help`")
+    config = _config(arguments)
+    # Whatever can be told without torch is told before the seconds that its import takes.
+    read_checkpoint_values(Path(config.checkpoint))
+    require_paths((*config.train, *config.dev, *config.test, *config.unlabelled))
     from training.finetune.finetune import finetune
 
-    config = _config(arguments)
     report = finetune(config, arguments.output, progress=not arguments.no_progress, restart=arguments.restart)
     print(summary(report))
     print(f"written to {arguments.output}")

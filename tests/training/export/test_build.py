@@ -217,7 +217,7 @@ def _alive(process: int) -> bool:
         ({"generator": "generator"}, "a classifier needs no generator"),
         ({"checkpoint": "discriminator", "generator": "classifier"}, "is a classifier, not a generator"),
         ({"checkpoint": "discriminator", "layers": [7]}, "layers: layer 7 does not exist"),
-        ({"checkpoint": "absent"}, "is not a directory"),
+        ({"checkpoint": "absent"}, "no such checkpoint directory"),
         ({"texts": ["absent.txt"]}, "absent.txt"),
     ],
 )
