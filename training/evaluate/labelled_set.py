@@ -105,10 +105,14 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
 
 
 def data_set_name(path: Path) -> tuple[str, str]:
-    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all)."""
+    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all).
+
+    The working directory says nothing of its tables: ``test.tsv`` there is (test, test).
+    """
     stem = path.name.split(".")[0]
     if stem in ("train", "dev", "test", "train_nodup"):
-        return path.resolve().parent.name, stem
+        folder = path.resolve().parent
+        return (stem if folder == Path.cwd() else folder.name), stem
     return stem, "all"
 
 

@@ -77,7 +77,7 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
             step("parity")
             parity = check_graphs(draft, checkpoint, generator)
             step("precisions")
-            warnings = choose_precisions(draft)
+            warnings = [*_unstated(config), *choose_precisions(draft)]
             step("calibration")
             if checkpoint.kind == "discriminator":
                 fit_encoder(draft)
@@ -216,7 +216,7 @@ def _manifest(
             corpus_digest=config.corpus_digest,
             tokens_seen=config.tokens_seen,
             hardware=config.hardware,
-            licence=config.licence,
+            licence=config.licence or "",
             date=date.today().isoformat(),
             data=list(config.data) or _finetuning_data(checkpoint.path),
         ),
@@ -224,16 +224,26 @@ def _manifest(
     )
 
 
+def _unstated(config: ExportConfig) -> list[str]:
+    if config.licence:
+        return []
+    return ["licence: not stated, and the model card says so; name it with --licence, such as apache-2.0"]
+
+
 def _finetuning_data(checkpoint: Path) -> list[str]:
-    """The training tables that ``finetune.json`` beside a checkpoint of ours names, without their folders."""
+    """The training tables that ``finetune.json`` beside a checkpoint of ours names, with the last folder."""
     try:
         record = json.loads((checkpoint / "finetune.json").read_text(encoding="utf-8"))
         tables = [(Path(table["path"]), table["rows"], table["sha256"]) for table in record["data"]["train"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [
-        f"{path.parent.name}/{path.name}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables
-    ]
+    return [f"{_short(path)}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables]
+
+
+def _short(path: Path) -> str:
+    """The file's name with that of its folder, which a path relative to here need not hold."""
+    folder = (path.resolve() if path.exists() else path).parent.name
+    return f"{folder}/{path.name}" if folder else path.name
 
 
 def _code_revision() -> str:

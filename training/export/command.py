@@ -123,6 +123,7 @@ def _dry_run(progress: bool) -> int:
             "quality_rows": 100,
             # Random weights decide by chance, so int8 may differ in any decision.
             "allow_quality_loss": True,
+            "licence": "apache-2.0",
         }
         classifier = {
             "name": "dry-run-classifier",

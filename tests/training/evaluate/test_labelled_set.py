@@ -64,9 +64,13 @@ def test_pairs_and_single_texts_do_not_mix(model, config: EvaluateConfig, tmp_pa
         read_test_set(model, EvaluateConfig(test=[str(pairs), *config.test_tables]))
 
 
-def test_names_of_data_sets() -> None:
+def test_names_of_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
     assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")
+    (tmp_path / "waimai").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert data_set_name(Path("test.tsv")) == ("test", "test")
+    assert data_set_name(Path("waimai/test.tsv")) == ("waimai", "test")
 
 
 def test_a_test_table_may_lack_a_label_that_is_renamed_but_not_all(  # type: ignore[no-untyped-def]
