@@ -61,10 +61,19 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
             checkpoint; int8 that loses too much where it was to be the only precision.
     """
     with tqdm(total=_STEPS, desc="export", unit="step", disable=not progress) as bar, _threads(config):
+        texts = 0
 
         def step(name: str) -> None:
+            nonlocal texts
+            texts = 0
+            bar.set_postfix_str("", refresh=False)
             bar.set_description(f"export: {name}")
             bar.update()
+
+        def on_texts(more: int) -> None:
+            nonlocal texts
+            texts += more
+            bar.set_postfix_str(f"{texts:,} texts")
 
         bar.set_description("export: checkpoint")
         checkpoint, generator, tokenizer = _load(config)
@@ -74,6 +83,7 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
         with atomic_directory(target) as root:
             step("graphs")
             draft = _draft(config, root, checkpoint, generator, tokenizer, documents)
+            draft.on_texts = on_texts  # a step may take minutes: the bar shows that it moves
             step("parity")
             parity = check_graphs(draft, checkpoint, generator)
             step("precisions")

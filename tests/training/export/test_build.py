@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -243,3 +244,15 @@ def test_mistakes_are_named(
     with pytest.raises(UserError, match=message):
         export(ExportConfig(**(values | settings | changes | paths)), progress=False)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_bar_moves_within_a_step(
+    material: Path, settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ExportConfig(
+        name="x", checkpoint=str(material / "discriminator"), models_dir=str(tmp_path), **settings
+    )
+    export(config, progress=True)
+    shown = capsys.readouterr().err
+    for step in ("parity", "precisions", "calibration"):
+        assert re.search(rf"export: {step}:[^\r]*, [\d,]+ texts", shown), step
