@@ -245,7 +245,7 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
     try:
         raw = json.loads(manifest_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BundleError(manifest_path, "is missing", "export the bundle again") from None
+        raise _no_manifest(path) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BundleError(manifest_path, f"cannot be read ({error})", "export the bundle again") from None
     try:
@@ -266,6 +266,15 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
         for entry in manifest.files():
             _verify_file(path, entry)
     return Bundle(path, manifest)
+
+
+def _no_manifest(path: Path) -> BundleError:
+    if not path.exists():
+        return BundleError(path, "does not exist", "check the path")
+    versions = sorted(path.glob(f"*/{MANIFEST_NAME}"), key=lambda file: (len(file.parent.name), file))
+    if versions:
+        return BundleError(path, "is not a bundle but holds bundles", f"give {versions[-1].parent}")
+    return BundleError(path / MANIFEST_NAME, "is missing", "export the bundle again")
 
 
 def _verify_file(root: Path, entry: FileEntry) -> None:

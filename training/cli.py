@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import os
 import sys
 
 from training.errors import Stopped, UserError
@@ -25,7 +26,11 @@ VERBS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. A mistake of the user is one line and exit code 2, a stop asked for 143 or 130."""
+    """Entry point. A mistake of the user is one line and exit code 2, a stop asked for 143 or 130.
+
+    Raises:
+        OSError: one that names no file.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     overview = "\n".join(f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items())
     parser = argparse.ArgumentParser(
@@ -57,6 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"electra-train {verb}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes | os.PathLike):
+            raise  # no file that could be named: ours, not the user's
+        print(f"electra-train {verb}: {_refused_file(error)}", file=sys.stderr)
+        return 2
     except Stopped as stopped:
         print(f"electra-train {verb}: {stopped}", file=sys.stderr)
         return 143
@@ -64,6 +74,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"electra-train {verb}: interrupted; run it again to go on", file=sys.stderr)
         return 130
     return code
+
+
+def _refused_file(error: OSError) -> str:
+    """What the system refused, in one line; what is read and can be missing is checked by the verbs."""
+    path = os.fsdecode(error.filename)
+    if isinstance(error, FileNotFoundError):
+        cure = "check the path"
+    elif os.path.isfile(path) and not os.access(path, os.R_OK):
+        cure = "make it readable"
+    else:
+        cure = "give another output"
+    return f"{path}: {error.strerror}; {cure}"
 
 
 if __name__ == "__main__":

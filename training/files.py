@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,21 @@ def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_paths(paths: Iterable[Path | str | None]) -> None:
+    """Refuse what does not exist, before anything slow starts; ``None`` is passed over.
+
+    Patterns, and paths with a variable or ``~``, are left to who reads them.
+
+    Raises:
+        UserError: naming the first path that does not exist.
+    """
+    for path in paths:
+        if path is None or any(mark in str(path) for mark in "*?[$~"):
+            continue
+        if not Path(path).exists():
+            raise UserError(f"{path}: no such file; check the path")
 
 
 def refuse_to_replace(directory: Path, mark: str, what: str) -> None:

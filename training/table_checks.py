@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from training.errors import UserError
 from training.tables import Example, Table, Task
@@ -31,6 +32,30 @@ def check_pairs(tables: Sequence[Table]) -> None:
             f"{by_kind[False]}: no text_pair column, but {by_kind[True]} has one; name it in "
             "columns.text_pair, or give single texts or pairs throughout"
         )
+
+
+def check_label_names(
+    tables: Sequence[Table], label_names: Mapping[str, str], *, may_lack: bool = False
+) -> None:
+    """Refuse a key of ``label_names`` that no row of ``tables`` has: a name that renames nothing is a typo.
+
+    Args:
+        may_lack: test tables alone may lack a label; then only keys of which none occurs are refused.
+
+    Raises:
+        UserError: naming the key, and the labels as they stand in the tables.
+    """
+    found = sorted({label for table in tables for label in table.raw_labels}, key=_natural)
+    absent = [key for key in label_names if key not in found]
+    if not absent or not tables or (may_lack and len(absent) < len(label_names)):
+        return
+    near = difflib.get_close_matches(absent[0], found, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "name a label as it stands in the file"
+    more = f", … ({len(found)} labels)" if len(found) > 20 else ""
+    raise UserError(
+        f"label_names: no row of {', '.join(str(table.path) for table in tables)} has label {absent[0]!r}; "
+        f"{hint} (found: {', '.join(found[:20])}{more})"
+    )
 
 
 def check_labels(train: Sequence[Example], others: dict[str, Sequence[Example]], task: Task) -> list[str]:

@@ -83,12 +83,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Table:
-    """Checked examples of one file; ``warnings`` are lines for the user, ``digest`` is its SHA-256."""
+    """Checked examples of one file; ``warnings`` are lines for the user, ``digest`` is its SHA-256.
+
+    ``raw_labels``: the labels as they stand in the file, before ``label_names``.
+    """
 
     path: Path
     examples: list[Example]
     digest: str
     warnings: list[str] = field(default_factory=list)
+    raw_labels: frozenset[str] = frozenset()
 
     @property
     def texts(self) -> list[str]:
@@ -133,6 +137,7 @@ def read_table(
     raw = read_rows(Path(path), split)
     names = _find_columns(raw, task, columns)
     examples, empty = [], []
+    raw_labels: set[str] = set()
     for row in raw.rows:
         where = f"{raw.path}, {row.place}"
         text, units = _text_of(row, names, where)
@@ -141,6 +146,7 @@ def read_table(
             empty.append(row.place)
             continue
         labels = _labels_of(row, names, task, units, columns.label_separator, where)
+        raw_labels.update(labels)
         if label_names:
             labels = tuple(label_names.get(label, label) for label in labels)
         examples.append(Example(text, row.place, labels, pair, units if task in TOKEN_TASKS else ()))
@@ -150,7 +156,8 @@ def read_table(
         )
     if not examples:
         raise UserError(f"{raw.path}: every row has an empty text; give texts")
-    return Table(raw.path, examples, raw.digest, _warnings(raw.path, examples, empty))
+    warnings = _warnings(raw.path, examples, empty)
+    return Table(raw.path, examples, raw.digest, warnings, frozenset(raw_labels))
 
 
 def _warnings(path: Path, examples: Sequence[Example], empty: Sequence[str]) -> list[str]:
@@ -204,8 +211,18 @@ def _find_columns(raw: RawTable, task: Task, columns: Columns) -> dict[str, str]
         missing.append("errors")
     if missing:
         role, names = missing[0], ", ".join(raw.columns)
-        raise UserError(f"{raw.path}: no {role} column among {names}; name it in columns.{role}")
+        cure = f"name it in columns.{role}" + (_header_cure(raw.path, task) if not found else "")
+        raise UserError(f"{raw.path}: no {role} column among {names}; {cure}")
     return found
+
+
+def _header_cure(path: Path, task: Task) -> str:
+    """Where no column at all is found, the first row was most likely meant as one."""
+    name = path.name.lower().removesuffix(".xz").removesuffix(".gz")
+    between = "<TAB>" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
+    if between is None:
+        return ""
+    return f", or add a header line such as {between.join((*_REQUIRED[task], 'text'))}"
 
 
 def _text_of(row: Row, names: dict[str, str], where: str) -> tuple[str, Units]:

@@ -29,6 +29,10 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.bundles
     assert recipe.pretrain.total_tokens > 0
+    for bundle in recipe.bundles:
+        export = recipe.export_config(bundle, checkpoint="c")
+        assert export.licence, bundle  # the card would say that its maker did not state it
+        assert export.languages, bundle
 
 
 def test_a_recipe_records_what_it_judges(tmp_path: Path) -> None:

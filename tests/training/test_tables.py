@@ -134,3 +134,16 @@ def test_joined_tokens_are_found_at_their_spans(tokens: list[str]) -> None:
     text, spans = join_tokens(tokens)
     assert [text[start:end] for start, end in spans] == tokens
     assert text.replace(" ", "") == "".join(tokens)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cure"),
+    [
+        ("a.tsv", "1\t好\n0\t坏\n", "columns.text, or add a header line such as label<TAB>text"),
+        ("a.csv", "1,好\n0,坏\n", "columns.text, or add a header line such as label,text"),
+    ],
+)
+def test_a_table_without_a_header_is_told_to_add_one(tmp_path: Path, name: str, text: str, cure: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(cure)):
+        read_table(tmp_path / name)

@@ -10,7 +10,7 @@ from training.config import from_mapping
 from training.errors import UserError
 from training.evaluate import evaluate
 from training.evaluate.config import EvaluateConfig
-from training.evaluate.options import add_data_options, config_of
+from training.evaluate.options import add_data_options, check_paths, config_of
 
 EXAMPLES = """\
 examples:
@@ -70,7 +70,9 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dry_run(progress)
     if arguments.bundle is None:
         raise UserError("evaluate: BUNDLE is missing; see `electra-train evaluate --help`")
-    report = evaluate(arguments.bundle, config_of(arguments, "evaluate", arguments.bundle), progress=progress)
+    config = config_of(arguments, "evaluate", arguments.bundle)
+    check_paths(config, arguments.bundle)
+    report = evaluate(arguments.bundle, config, progress=progress)
     for line in (*report.warnings, *report.headline):
         print(line)
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from training.config import from_mapping
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.evaluate.options import add_data_options, config_of
+from training.evaluate.options import add_data_options, check_paths, config_of
 
 EXAMPLES = """\
 examples:
@@ -40,14 +40,15 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: anything the user can fix.
     """
-    from training.evaluate.compare import compare
-
     progress = not arguments.no_progress
     if arguments.dry_run:
         return _dry_run(progress)
     if arguments.a is None or arguments.b is None:
         raise UserError("compare: two bundles are needed, A and B; see `electra-train compare --help`")
     config = config_of(arguments, "compare", arguments.b)
+    check_paths(config, arguments.a, arguments.b)
+    from training.evaluate.compare import compare
+
     result = compare(arguments.a, arguments.b, config, progress=progress)
     if arguments.json:
         print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))

@@ -33,6 +33,7 @@ def write_bundles(directory: Path) -> dict[str, dict[str, Any]]:
         "parity_texts": 20,
         "quality_rows": 60,
         "allow_quality_loss": True,
+        "licence": "apache-2.0",
     }
     classifier = {"checkpoint": str(directory / "classifier"), "test_data": str(directory / "test.tsv")}
     encoder = {

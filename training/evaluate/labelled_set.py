@@ -11,7 +11,7 @@ import numpy as np
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.table_checks import check_overlap, check_pairs, join_tables
+from training.table_checks import check_label_names, check_overlap, check_pairs, join_tables
 from training.tables import Example, Table, Task, read_table
 
 
@@ -69,8 +69,8 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     """The test tables of ``config`` (and the train tables) in terms of the bundle's labels.
 
     Raises:
-        UserError: no test table, one that cannot be read, a label that the classifier does not know, or
-            single texts beside pairs.
+        UserError: no test table, one that cannot be read, a label that the classifier does not know, a
+            key of ``label_names`` that renames nothing, or single texts beside pairs.
     """
     manifest = model.bundle.manifest
     if not config.test_tables:
@@ -78,15 +78,16 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     task: Task = "multi_label" if manifest.problem_type == "multi_label" else "single_label"
 
     def read(path: str, split: str) -> Table:
-        table = read_table(
+        return read_table(
             Path(path), task, config.columns, drop_empty=True, split=split, label_names=config.label_names
         )
-        _check_labels(table, manifest.name, manifest.labels)
-        return table
 
     names = _names([Path(path) for path in config.test_tables])
     train = [read(path, "train") for path in config.train]
     test = [read(path, "test") for path in config.test_tables]
+    check_label_names([*train, *test], config.label_names, may_lack=not train)
+    for table in (*train, *test):
+        _check_labels(table, manifest.name, manifest.labels)
     check_pairs([*train, *test])
     tables, examples, warnings = [], [], [line for table in train for line in table.warnings]
     for table, (name, split) in zip(test, names, strict=True):
@@ -104,10 +105,14 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
 
 
 def data_set_name(path: Path) -> tuple[str, str]:
-    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all)."""
+    """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all).
+
+    The working directory says nothing of its tables: ``test.tsv`` there is (test, test).
+    """
     stem = path.name.split(".")[0]
     if stem in ("train", "dev", "test", "train_nodup"):
-        return path.resolve().parent.name, stem
+        folder = path.resolve().parent
+        return (stem if folder == Path.cwd() else folder.name), stem
     return stem, "all"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from app.bundle import BundleError, read_bundle
 from training.config import from_mapping
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
+from training.files import require_paths
 from training.sections import bundle_name, read_section
 
 
@@ -62,3 +64,26 @@ def config_of(arguments: argparse.Namespace, verb: str, bundle: Path) -> Evaluat
             raise UserError(f"{verb}: --label-names {wrong[0]!r} is not OLD=NEW; write 0=negative 1=positive")
         chosen["label_names"] = {old: new for old, _, new in pairs}
     return from_mapping(EvaluateConfig, values | chosen, str(arguments.config or verb))
+
+
+def check_paths(config: EvaluateConfig, *bundles: Path) -> None:
+    """Refuse bundles and files that are not there, before the slow imports of an evaluation.
+
+    Raises:
+        UserError: no readable manifest, or a file that does not exist.
+    """
+    try:
+        for bundle in bundles:
+            read_bundle(bundle, verify=False)
+    except BundleError as error:
+        raise UserError(str(error)) from None
+    require_paths(
+        (
+            *config.test_tables,
+            *config.train,
+            *config.heldout,
+            *config.errors,
+            *config.clean,
+            *config.summaries,
+        )
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from training.export.graphs import (
     write_graph,
 )
 from training.export.precisions import choose_precisions
+from training.export.target import target_directory
 from training.export.texts import pieces_of_lengths, read_documents
 from training.export.tokenizers_agree import require_same_ids
 from training.files import atomic_directory
@@ -61,23 +61,33 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
             checkpoint; int8 that loses too much where it was to be the only precision.
     """
     with tqdm(total=_STEPS, desc="export", unit="step", disable=not progress) as bar, _threads(config):
+        texts = 0
 
         def step(name: str) -> None:
+            nonlocal texts
+            texts = 0
+            bar.set_postfix_str("", refresh=False)
             bar.set_description(f"export: {name}")
             bar.update()
 
+        def on_texts(more: int) -> None:
+            nonlocal texts
+            texts += more
+            bar.set_postfix_str(f"{texts:,} texts")
+
         bar.set_description("export: checkpoint")
         checkpoint, generator, tokenizer = _load(config)
-        target = _target(config)
+        target = target_directory(config)
         _sweep(target.parent)
         documents = read_documents(config.texts)
         with atomic_directory(target) as root:
             step("graphs")
             draft = _draft(config, root, checkpoint, generator, tokenizer, documents)
+            draft.on_texts = on_texts  # a step may take minutes: the bar shows that it moves
             step("parity")
             parity = check_graphs(draft, checkpoint, generator)
             step("precisions")
-            warnings = choose_precisions(draft)
+            warnings = [*_unstated(config), *choose_precisions(draft)]
             step("calibration")
             if checkpoint.kind == "discriminator":
                 fit_encoder(draft)
@@ -110,24 +120,6 @@ def _load(config: ExportConfig) -> tuple[Checkpoint, Checkpoint | None, Tokenize
         raise UserError(f"{generator.path}: is a {generator.kind}, not a generator (ElectraForMaskedLM)")
     require_same_vocabulary(checkpoint, generator, tokenizer)
     return checkpoint, generator, tokenizer
-
-
-def _target(config: ExportConfig) -> Path:
-    for key, value in (("name", config.name), ("version", config.version)):
-        if value is not None and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value):
-            raise UserError(f"{key} {value!r}: use lower-case letters, digits, '.', '-' and '_' only")
-    parent = Path(config.models_dir) / config.name
-    if config.version is not None:
-        if (parent / config.version).exists() and not config.replace:
-            raise UserError(
-                f"{parent / config.version}: exists; leave `version` out for the next free number, or set "
-                "`replace`"
-            )
-        return parent / config.version
-    taken = (
-        [int(path.name) for path in parent.glob("[0-9]*") if path.name.isdecimal()] if parent.is_dir() else []
-    )
-    return parent / str(max(taken, default=0) + 1)
 
 
 def _sweep(parent: Path) -> None:
@@ -220,7 +212,7 @@ def _manifest(
         }
     return b.Manifest(
         name=config.name,
-        version=_target(config).name,
+        version=target_directory(config).name,
         max_tokens=checkpoint.max_tokens,
         vocab_size=checkpoint.vocab_size,
         hidden_size=int(checkpoint.model.config.hidden_size),
@@ -234,7 +226,7 @@ def _manifest(
             corpus_digest=config.corpus_digest,
             tokens_seen=config.tokens_seen,
             hardware=config.hardware,
-            licence=config.licence,
+            licence=config.licence or "",
             date=date.today().isoformat(),
             data=list(config.data) or _finetuning_data(checkpoint.path),
         ),
@@ -242,16 +234,26 @@ def _manifest(
     )
 
 
+def _unstated(config: ExportConfig) -> list[str]:
+    if config.licence:
+        return []
+    return ["licence: not stated, and the model card says so; name it with --licence, such as apache-2.0"]
+
+
 def _finetuning_data(checkpoint: Path) -> list[str]:
-    """The training tables that ``finetune.json`` beside a checkpoint of ours names, without their folders."""
+    """The training tables that ``finetune.json`` beside a checkpoint of ours names, with the last folder."""
     try:
         record = json.loads((checkpoint / "finetune.json").read_text(encoding="utf-8"))
         tables = [(Path(table["path"]), table["rows"], table["sha256"]) for table in record["data"]["train"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [
-        f"{path.parent.name}/{path.name}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables
-    ]
+    return [f"{_short(path)}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables]
+
+
+def _short(path: Path) -> str:
+    """The file's name with that of its folder, which a path relative to here need not hold."""
+    folder = (path.resolve() if path.exists() else path).parent.name
+    return f"{folder}/{path.name}" if folder else path.name
 
 
 def _code_revision() -> str:

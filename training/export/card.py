@@ -43,8 +43,8 @@ def model_card(manifest: Manifest, languages: Sequence[str]) -> str:
 
 def _front_matter(manifest: Manifest, languages: Sequence[str], tag: str) -> dict[str, object]:
     front: dict[str, object] = {
-        "license": manifest.provenance.licence,
-        "language": list(languages),
+        "license": manifest.provenance.licence or "other",
+        **({"language": list(languages)} if languages else {}),
         "library_name": "onnx",
         "pipeline_tag": tag,
         "tags": ["electra", "onnx", "onnxruntime"],
@@ -147,6 +147,7 @@ def _detection(manifest: Manifest) -> str:
 def _training(manifest: Manifest) -> str:
     origin = manifest.provenance
     rows = {
+        "licence": "" if origin.licence else "not stated by its maker",
         "recipe": origin.recipe,
         "code revision": origin.code_revision,
         "corpus digest": origin.corpus_digest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from training.checkpoint_directory import read_checkpoint_values
 from training.errors import UserError
 from training.ngrams.model import NgramClassifier, load_ngrams
 from training.tokenizer import load_tokenizer
@@ -72,12 +72,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         UserError: not a checkpoint, not ELECTRA, a head that no bundle can hold, weights that are missing,
             of another shape, not finite, or stored as a pickle only.
     """
-    config = _read_config(path)
+    config = read_checkpoint_values(path)
     architecture = (config.get("architectures") or ["none"])[0]
-    if config.get("model_type") != "electra":
-        raise UserError(
-            f"{path / 'config.json'}: model_type is {config.get('model_type')!r}; only electra is exported"
-        )
     if architecture not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
         raise UserError(
@@ -178,23 +174,6 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise UserError(
-            f"{path}: is not a directory; give a checkpoint directory with config.json and model.safetensors"
-        )
-    file = path / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: is missing; give a checkpoint directory in Hugging Face form") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file}: is not JSON ({error}); copy the checkpoint again") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{file}: is not a JSON object; copy the checkpoint again")
-    return config
 
 
 def _require_safetensors(path: Path) -> None:

@@ -10,6 +10,7 @@ from training.config import from_mapping
 from training.errors import UserError
 from training.export import export
 from training.export.config import ExportConfig
+from training.export.target import check_paths
 from training.sections import read_section
 
 EXAMPLES = """\
@@ -21,7 +22,8 @@ examples:
   electra-train export runs/mine/sentiment --name sentiment --test-data test.tsv --precisions int8
 
   # an encoder: replaced-token detection with suggestions, and summarization
-  electra-train export runs/mine/pretrained/discriminator --generator runs/mine/pretrained/generator \\
+  electra-train export runs/mine/pretrain/pretrained/discriminator \\
+      --generator runs/mine/pretrain/pretrained/generator \\
       --name encoder --texts heldout.txt --calibration-data errors.jsonl
 
   # everything else is a key of a file, or of the export section of a recipe's bundle (here `sentiment`)
@@ -100,6 +102,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if key not in values:
             raise UserError(f"export: {option} is missing; see `electra-train export --help`")
     config = from_mapping(ExportConfig, values, str(arguments.config or "export"))
+    check_paths(config)
     print(export(config, progress=progress))
     return 0
 
@@ -120,6 +123,7 @@ def _dry_run(progress: bool) -> int:
             "quality_rows": 100,
             # Random weights decide by chance, so int8 may differ in any decision.
             "allow_quality_loss": True,
+            "licence": "apache-2.0",
         }
         classifier = {
             "name": "dry-run-classifier",

@@ -64,10 +64,10 @@ class ExportConfig:
     seed: int = 0
     # Threads of onnxruntime and torch; empty: the CPU quota.
     threads: int | None = None
-    # Licence of the weights, as an SPDX name.
-    licence: str = "apache-2.0"
-    # Languages of the training text, as BCP 47 codes, for the model card.
-    languages: list[str] = field(default_factory=lambda: ["zh", "en"])
+    # Licence of the weights, as an SPDX name; empty: not stated, and the card says so.
+    licence: str | None = None
+    # Languages of the training text, as BCP 47 codes, for the model card; empty: it names none.
+    languages: list[str] = field(default_factory=list)
     # Names and licences of the data that the model saw, one line each, for the model card.
     data: list[str] = field(default_factory=list)
     # Recipe that made the checkpoint.

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from app import bundle as b
+from app.runtime.batch import Outputs
+from app.scheduler.engine import RequestContext
 from app.tasks.local import DirectEngine
 from app.tasks.model import ServedModel, served_model
 from app.text.sequence import TokenSequence
 from training.export.checkpoint import Checkpoint
 from training.export.config import ExportConfig
 from training.export.parity import Parity, check_parity
+
+
+class CountingEngine(DirectEngine):
+    """Tells ``on_texts`` of every call: whatever an export measures goes through an engine."""
+
+    on_texts: Callable[[int], None]
+
+    async def infer(
+        self, sequences: Sequence[TokenSequence], context: RequestContext, *, graph: b.GraphName = "model"
+    ) -> list[Outputs]:
+        """See ``DirectEngine``."""
+        results = await super().infer(sequences, context, graph=graph)
+        self.on_texts(len(sequences))
+        return results
 
 
 @dataclass
@@ -23,6 +40,7 @@ class Draft:
     Attributes:
         documents: real text.
         pieces: token ids of stretches of it, int64 ``[tokens]`` each, from 1 token to the longest.
+        on_texts: told how many texts a graph has just computed, for a progress bar.
     """
 
     config: ExportConfig
@@ -30,15 +48,17 @@ class Draft:
     manifest: b.Manifest
     documents: list[str]
     pieces: list[np.ndarray]
+    on_texts: Callable[[int], None] = lambda _: None
 
     def model(self, numbers: b.Measured | None = None) -> ServedModel:
         """The draft as a served model in ``numbers`` (default: the manifest's); bf16 by OpenVINO."""
         bundle, threads = b.Bundle(self.root, self.manifest), self.config.threads
         engine = (
-            DirectEngine(bundle, precision="fp32", threads=threads, backend="openvino")
+            CountingEngine(bundle, precision="fp32", threads=threads, backend="openvino")
             if numbers == "bf16"
-            else DirectEngine(bundle, precision=numbers, threads=threads)
+            else CountingEngine(bundle, precision=numbers, threads=threads)
         )
+        engine.on_texts = self.on_texts
         return served_model(bundle, engine)
 
     def set_graph(self, name: b.GraphName, graph: b.Graph) -> None:

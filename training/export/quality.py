@@ -17,6 +17,7 @@ from app.text.encoder import Encoded
 from training.errors import UserError, naming_rows
 from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
+from training.table_checks import check_label_names
 from training.tables import Table, read_table
 
 Quality = dict[str, float]
@@ -72,10 +73,12 @@ def read_test_table(
     ``label_names`` renames labels of the file, as fine-tuning did.
 
     Raises:
-        UserError: unreadable, or a label that the classifier does not know.
+        UserError: unreadable, a label that the classifier does not know, or ``label_names`` that rename
+            nothing.
     """
     task = "multi_label" if multi_label else "single_label"
     table = read_table(path, task, drop_empty=True, split="test", label_names=label_names)
+    check_label_names([table], label_names or {}, may_lack=True)
     known = set(labels)
     for example in table.examples:
         for label in example.labels:

@@ -9,23 +9,25 @@ from typing import Any
 
 import yaml
 
+from training.checkpoint_directory import read_checkpoint_values
 from training.config import from_mapping
 from training.errors import UserError
+from training.files import require_paths
 from training.finetune.config import FinetuneConfig
 from training.sections import read_section
 
 EXAMPLES = """\
 examples:
-  electra-train finetune --checkpoint runs/mine/pretrained/discriminator --train train.tsv --dev dev.tsv \\
-      --test test.tsv --output runs/sentiment --seeds 0 1 2
+  electra-train finetune --checkpoint runs/mine/pretrain/pretrained/discriminator --train train.tsv \\
+      --dev dev.tsv --test test.tsv --output runs/sentiment --seeds 0 1 2
   electra-train finetune --config sentiment.yaml --output runs/sentiment
-  electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 head=plain
+  electra-train finetune --config sentiment.yaml --output runs/sentiment --set epochs=5 columns.label=class
   electra-train finetune --checkpoint ... --train conll.jsonl --task token_labels --output runs/names
   electra-train finetune --config detector.yaml --output runs/detector
   electra-train finetune --dry-run
 
 sentiment.yaml holds the keys of the `finetune` section of a recipe, such as:
-  checkpoint: runs/mine/pretrained/discriminator
+  checkpoint: runs/mine/pretrain/pretrained/discriminator
   train: [train.tsv, more.jsonl.xz]
   test: [test.tsv]
   label_names: {"0": negative, "1": positive}
@@ -34,9 +36,9 @@ sentiment.yaml holds the keys of the `finetune` section of a recipe, such as:
   ngrams: 3
 
 detector.yaml teaches the replaced-token head the errors that people make, on clean text:
-  checkpoint: runs/mine/pretrained/discriminator
+  checkpoint: runs/mine/pretrain/pretrained/discriminator
   task: error_detection
-  corruption: {text: [news.txt.xz], generator_model: runs/mine/pretrained/generator}
+  corruption: {text: [news.txt.xz], generator_model: runs/mine/pretrain/pretrained/generator}
 
 Files: TSV, CSV, JSON lines, Parquet (also .xz, .gz) or a saved Hugging Face data set. Columns are found by
 header (text, text_pair, label, labels, tokens, errors) or named under `columns`.
@@ -87,9 +89,12 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dry_run()
     if arguments.output is None:
         raise UserError("finetune: --output is missing; see `electra-train finetune --help`")
+    config = _config(arguments)
+    # Whatever can be told without torch is told before the seconds that its import takes.
+    read_checkpoint_values(Path(config.checkpoint))
+    require_paths((*config.train, *config.dev, *config.test, *config.unlabelled))
     from training.finetune.finetune import finetune
 
-    config = _config(arguments)
     report = finetune(config, arguments.output, progress=not arguments.no_progress, restart=arguments.restart)
     print(summary(report))
     print(f"written to {arguments.output}")
@@ -106,8 +111,22 @@ def _config(arguments: argparse.Namespace) -> FinetuneConfig:
         key, equals, text = item.partition("=")
         if not equals:
             raise UserError(f"--set {item}: write KEY=VALUE, such as --set epochs=5")
-        values[key] = yaml.safe_load(text)
+        _set(values, key, text)
     return from_mapping(FinetuneConfig, values, str(arguments.config or "finetune"))
+
+
+def _set(values: dict[str, Any], key: str, text: str) -> None:
+    """Put a value of ``--set`` in its place: ``columns.label`` is the key ``label`` of ``columns``."""
+    *parents, last = key.split(".")
+    for name in parents:
+        inner = values.get(name)
+        if not isinstance(inner, dict | None):
+            raise UserError(f"--set {key}={text}: {name!r} holds one value, not keys")
+        values[name] = values = dict(inner or {})  # a copy: what was read stays as it is
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {key}={text}: the value is not YAML; put it in quotation marks") from None
 
 
 def summary(report: dict[str, Any]) -> str:

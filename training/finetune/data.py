@@ -11,7 +11,15 @@ from training.errors import UserError
 from training.finetune.config import FinetuneConfig
 from training.finetune.corruption import corrupted_examples
 from training.finetune.plain_text import read_texts
-from training.table_checks import check_labels, check_overlap, check_pairs, folded, join_tables, text_key
+from training.table_checks import (
+    check_label_names,
+    check_labels,
+    check_overlap,
+    check_pairs,
+    folded,
+    join_tables,
+    text_key,
+)
 from training.tables import ORIGINAL, REPLACED, Example, Table, read_table
 
 
@@ -32,8 +40,8 @@ def read_data(config: FinetuneConfig) -> RunData:
     """Read and check all files of a run.
 
     Raises:
-        UserError: see ``read_table``, ``check_labels``, ``check_overlap`` and ``check_pairs``; too few rows
-            to hold out, or for the labels.
+        UserError: see ``read_table``, ``check_label_names``, ``check_labels``, ``check_overlap`` and
+            ``check_pairs``; too few rows to hold out, or for the labels.
     """
     warnings: list[str] = []
     files: dict[str, list[dict[str, object]]] = {}
@@ -46,6 +54,7 @@ def read_data(config: FinetuneConfig) -> RunData:
         files[split] = [_entry(table) for table in tables]
         read += tables
     check_pairs(read)
+    check_label_names(read, config.label_names)
     train, dev, test = splits["train"], splits["dev"], splits["test"]
     others = {name: splits[name] for name in ("dev", "test") if splits[name]}
     if train:

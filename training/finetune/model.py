@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from training.checkpoint_directory import read_checkpoint_values
 from training.electra.huggingface import quiet_hub
 from training.errors import UserError
 from training.finetune.heads import to_hugging_face_head, use_plain_head
@@ -37,20 +37,7 @@ def read_config(directory: Path) -> ElectraConfig:
     Raises:
         UserError: not a directory, no readable config.json there, or another kind of model.
     """
-    file = directory / "config.json"
-    if not directory.is_dir():
-        raise UserError(f"{directory}: no such checkpoint directory; check the path")
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{directory}: has no config.json; give a checkpoint in Hugging Face form") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); save the checkpoint again") from None
-    if values.get("model_type") != "electra":
-        raise UserError(
-            f"{file}: model_type is {values.get('model_type')!r}, not electra; give an ELECTRA checkpoint"
-        )
-    return ElectraConfig.from_dict(values)
+    return ElectraConfig.from_dict(read_checkpoint_values(directory))
 
 
 def load_model(

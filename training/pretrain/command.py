@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.config import from_mapping
 from training.errors import UserError
+from training.files import require_paths
 from training.pretrain.config import PretrainConfig
 from training.sections import read_section
 
@@ -43,9 +44,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Pretrain; returns the exit code."""
-    from training.pretrain.loop import pretrain
+    """Pretrain; returns the exit code.
 
+    Raises:
+        UserError: anything the user can fix.
+    """
     if arguments.dry_run:
         from training.rehearsal import rehearse_pretraining
 
@@ -59,6 +62,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.warm_start:
         values["warm_start"] = arguments.warm_start
     config = from_mapping(PretrainConfig, values, str(arguments.config or "pretrain"))
+    require_paths((arguments.shards, arguments.tokenizer))
+    from training.pretrain.loop import pretrain
+
     target = pretrain(config, arguments.shards, arguments.tokenizer, arguments.output, not arguments.quiet)
     print(f"done: {target}/discriminator and {target}/generator are Hugging Face directories")
     return 0

@@ -40,5 +40,5 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["--bundle", str(tmp_path / "models/none/1"), "--work", str(tmp_path)]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("bench-serve: ")
-    assert "bundle.json: is missing" in said
+    assert "models/none/1: does not exist" in said
     assert len(said.splitlines()) == 1

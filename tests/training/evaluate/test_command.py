@@ -31,7 +31,7 @@ def test_the_headline_is_printed(
 def test_mistakes() -> None:
     with pytest.raises(UserError, match="BUNDLE is missing"):
         run()
-    with pytest.raises(UserError, match=r"bundle\.json: is missing"):
+    with pytest.raises(UserError, match="nowhere: does not exist; check the path"):
         run("nowhere", "--test", "x.tsv")
 
 

@@ -130,6 +130,8 @@ def test_data_for_another_task_and_no_data(toys: Path, errors: Path, tables: dic
         evaluate(toys / "encoder" / "1", EvaluateConfig())
 
 
-def test_a_bundle_that_cannot_be_served(tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_served(toys: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"encoder: is not a bundle but holds bundles; give .*encoder/1$"):
+        evaluate(toys / "encoder", EvaluateConfig(test="x"))
     with pytest.raises(UserError, match=r"bundle\.json: is missing"):
         evaluate(tmp_path, EvaluateConfig(test="x"))

@@ -64,6 +64,23 @@ def test_pairs_and_single_texts_do_not_mix(model, config: EvaluateConfig, tmp_pa
         read_test_set(model, EvaluateConfig(test=[str(pairs), *config.test_tables]))
 
 
-def test_names_of_data_sets() -> None:
+def test_names_of_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
     assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")
+    (tmp_path / "waimai").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert data_set_name(Path("test.tsv")) == ("test", "test")
+    assert data_set_name(Path("waimai/test.tsv")) == ("waimai", "test")
+
+
+def test_a_test_table_may_lack_a_label_that_is_renamed_but_not_all(  # type: ignore[no-untyped-def]
+    model, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    test = write_labelled(tmp_path / "test.tsv", [("7", "x"), ("b", "y")])
+    train = write_labelled(tmp_path / "train.tsv", [("7", "u"), ("b", "v")])
+    names = {"7": "c", "8": "a"}
+    assert read_test_set(model, EvaluateConfig(test=test, label_names=names)).examples[0].label == "c"
+    with pytest.raises(UserError, match=r"label_names: no row of .*test\.tsv has label '8'"):
+        read_test_set(model, EvaluateConfig(test=test, train=[train], label_names=names))
+    with pytest.raises(UserError, match=r"label_names: .* label '8'; .* \(found: 7, b\)"):
+        read_test_set(model, EvaluateConfig(test=test, label_names={"8": "a"}))

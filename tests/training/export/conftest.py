@@ -37,7 +37,7 @@ def settings(material: Path) -> dict[str, object]:
 def models(material: Path, settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models directory with ``classifier/1`` and ``encoder/1``. Do not write into it."""
     directory = tmp_path_factory.mktemp("models")
-    common = settings | {"models_dir": str(directory)}
+    common = settings | {"models_dir": str(directory), "licence": "apache-2.0", "languages": ["zh", "en"]}
     export(
         ExportConfig(
             name="classifier",

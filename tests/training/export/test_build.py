@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -95,16 +96,28 @@ def test_versions_count_up_and_a_taken_one_is_refused(models: Path, material: Pa
     assert read_bundle(export(again, progress=False)).manifest.provenance.licence == "mit"
 
 
-def test_the_card_names_the_tables_of_fine_tuning(material: Path, settings: dict, tmp_path: Path) -> None:
+def test_the_card_names_the_tables_of_fine_tuning(
+    material: Path,
+    settings: dict,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.tsv").touch()
     checkpoint = tmp_path / "tuned"
     shutil.copytree(material / "classifier", checkpoint)
-    record = {"data": {"train": [{"path": "/some/where/waimai/train.tsv", "rows": 9, "sha256": "ab" * 32}]}}
+    paths = ("/some/where/waimai/train.tsv", "train.tsv", "gone.tsv")
+    record = {"data": {"train": [{"path": path, "rows": 9, "sha256": "ab" * 32} for path in paths]}}
     (checkpoint / "finetune.json").write_text(json.dumps(record))
     config = ExportConfig(
         name="x", checkpoint=str(checkpoint), models_dir=str(tmp_path / "models"), **settings
     )
     bundle = read_bundle(export(config, progress=False))
-    assert bundle.manifest.provenance.data == [f"waimai/train.tsv: 9 rows, sha256 {'ab' * 8}"]
+    names = ("waimai/train.tsv", f"{tmp_path.name}/train.tsv", "gone.tsv")
+    assert bundle.manifest.provenance.data == [f"{name}: 9 rows, sha256 {'ab' * 8}" for name in names]
+    assert bundle.manifest.provenance.licence == ""
+    assert capsys.readouterr().out.count("licence: not stated, and the model card says so") == 1
     assert "- waimai/train.tsv: 9 rows" in (bundle.path / "README.md").read_text(encoding="utf-8")
 
 
@@ -217,7 +230,7 @@ def _alive(process: int) -> bool:
         ({"generator": "generator"}, "a classifier needs no generator"),
         ({"checkpoint": "discriminator", "generator": "classifier"}, "is a classifier, not a generator"),
         ({"checkpoint": "discriminator", "layers": [7]}, "layers: layer 7 does not exist"),
-        ({"checkpoint": "absent"}, "is not a directory"),
+        ({"checkpoint": "absent"}, "no such checkpoint directory"),
         ({"texts": ["absent.txt"]}, "absent.txt"),
     ],
 )
@@ -231,3 +244,15 @@ def test_mistakes_are_named(
     with pytest.raises(UserError, match=message):
         export(ExportConfig(**(values | settings | changes | paths)), progress=False)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_bar_moves_within_a_step(
+    material: Path, settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ExportConfig(
+        name="x", checkpoint=str(material / "discriminator"), models_dir=str(tmp_path), **settings
+    )
+    export(config, progress=True)
+    shown = capsys.readouterr().err
+    for step in ("parity", "precisions", "calibration"):
+        assert re.search(rf"export: {step}:[^\r]*, [\d,]+ texts", shown), step

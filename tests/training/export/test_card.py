@@ -62,3 +62,16 @@ def test_bf16_has_no_file_of_its_own(refused: list | None, models: Path) -> None
     card = model_card(manifest.model_copy(update={"graphs": {"model": measured}}), [])
     used = "; not used, it loses too much" if refused else ""
     assert f"| `model.onnx`, by OpenVINO on CPUs with AMX{used} | bf16 | | accuracy 0.5000 |" in card
+
+
+def test_the_card_claims_nothing_that_was_not_stated(models: Path) -> None:
+    manifest = read_bundle(models / "classifier" / "1").manifest
+    stated = model_card(manifest, ["zh"])
+    assert "not stated by its maker" not in stated
+    origin = manifest.provenance.model_copy(update={"licence": ""})
+    card = model_card(manifest.model_copy(update={"provenance": origin}), [])
+    _, front, body = card.split("---\n", 2)
+    values = yaml.safe_load(front)
+    assert values["license"] == "other"
+    assert "language" not in values
+    assert "- licence: not stated by its maker" in body

@@ -82,13 +82,13 @@ def test_configurations_that_cannot_be_served(changes: dict, message: str, copy:
 
 
 def test_files_that_are_missing_or_broken(copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a directory"):
+    with pytest.raises(UserError, match="nowhere: no such checkpoint directory"):
         load_checkpoint(tmp_path / "nowhere")
     (copy / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json: is not JSON"):
+    with pytest.raises(UserError, match=r"config\.json: cannot be read"):
         load_checkpoint(copy)
     (copy / "config.json").unlink()
-    with pytest.raises(UserError, match=r"config\.json: is missing"):
+    with pytest.raises(UserError, match=r"has no config\.json"):
         load_checkpoint(copy)
 
 

@@ -42,7 +42,7 @@ def test_options_win_over_the_file(
     [
         ([], "CHECKPOINT is missing"),
         (["somewhere"], "--name is missing"),
-        (["somewhere", "--name", "x"], "somewhere: is not a directory"),
+        (["somewhere", "--name", "x"], "somewhere: no such checkpoint directory"),
         (["somewhere", "--name", "x", "--config", "absent.yaml"], r"absent\.yaml: no such file"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_typo_in_a_key_gets_a_suggestion(tmp_path: Path) -> None:
 
 def test_a_recipe_says_how_its_bundle_is_exported(tmp_path: Path) -> None:
     recipe = str(Path(training.__file__).parent / "recipes" / "tiny.yaml")
-    with pytest.raises(UserError, match="nowhere: is not a directory"):
+    with pytest.raises(UserError, match="nowhere: no such checkpoint directory"):
         run("nowhere", "--config", recipe, "--name", "sentiment")
     with pytest.raises(UserError, match=r"tiny\.yaml: a recipe of the bundles encoder, sentiment, category"):
         run("nowhere", "--config", recipe)

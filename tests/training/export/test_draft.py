@@ -48,3 +48,10 @@ def test_a_graph_of_another_checkpoint_is_found_out(draft: Draft, material: Path
     other.model.electra.encoder.layer[0].attention.self.query.weight.data += 0.3
     with pytest.raises(UserError, match="the model graph differs from the checkpoint"):
         check_graphs(draft, other, None)
+
+
+def test_every_text_that_is_computed_is_told(draft: Draft, material: Path) -> None:
+    told: list[int] = []
+    draft.on_texts = told.append
+    check_graphs(draft, load_checkpoint(material / "discriminator"), load_checkpoint(material / "generator"))
+    assert told == [3, 3]

@@ -111,3 +111,5 @@ def test_labels_of_the_test_table_are_renamed_as_in_fine_tuning(tmp_path: Path) 
     names = {"0": "negative", "1": "positive"}
     table = read_test_table(str(tmp_path / "t.tsv"), ["negative", "positive"], False, 10, names)
     assert [example.labels for example in table.examples] == [("positive",), ("negative",)]
+    with pytest.raises(UserError, match=r"label_names: no row of .* has label 'l'"):
+        read_test_table(str(tmp_path / "t.tsv"), ["0", "1"], False, 10, {"l": "positive"})

@@ -30,6 +30,16 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     assert config.label_names == {"0": "bad"}
 
 
+def test_set_reaches_the_keys_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("{checkpoint: x, train: [a.tsv], columns: {text: satz}}\n")
+    words = ["--set", "columns.label=klasse", "columns.label_separator=;", "label_names.0=bad"]
+    config = command._config(_parse("--config", str(path), *words))
+    columns = config.columns
+    assert (columns.text, columns.label, columns.label_separator) == ("satz", "klasse", ";")
+    assert config.label_names == {"0": "bad"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -37,6 +47,9 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         (["--output", "o", "--train", "a"], "finetune: key 'checkpoint' is missing"),
         (["--output", "o", "--checkpoint", "c"], "finetune: train must name at least one labelled file"),
         (["--output", "o", "--checkpoint", "c", "--set", "x"], "--set x: write KEY=VALUE"),
+        (["--output", "o", "--set", "columns.lable=x"], "unknown key 'lable'; did you mean 'label'?"),
+        (["--output", "o", "--set", "epochs=1", "epochs.x=1"], "'epochs' holds one value, not keys"),
+        (["--output", "o", "--set", "head=["], "--set head=[: the value is not YAML"),
         (["--output", "o", "--set", "epoch=1"], "finetune: unknown key 'epoch'; did you mean 'epochs'?"),
         (
             ["--output", "o", "--checkpoint", "c", "--train", "a", "--task", "tokens"],

@@ -123,3 +123,14 @@ def test_unlabelled_text_is_no_pair(tmp_path: Path) -> None:
     config = FinetuneConfig("c", (str(pairs),), (str(pairs),), teacher="t", unlabelled=(str(more),))
     with pytest.raises(UserError, match=r"more\.txt, line 1: unlabelled text does not fit sentence pairs"):
         read_data(config)
+
+
+def test_a_label_name_that_renames_nothing_is_refused(tmp_path: Path) -> None:
+    rows = [(str(at % 2), f"第{at}句") for at in range(400)]
+    path = _table(tmp_path / "t.tsv", rows)
+    names = {"0": "negative", "I": "positive"}
+    with pytest.raises(UserError, match=r"label_names: no row of .*t\.tsv has label 'I'; .* \(found: 0, 1\)"):
+        read_data(FinetuneConfig("c", (path,), label_names=names))
+    more = _table(tmp_path / "more.tsv", [("I", "另"), ("1", "别")])
+    named = FinetuneConfig("c", (path, more), label_names={**names, "1": "positive"})
+    assert read_data(named).labels == ["negative", "positive"]

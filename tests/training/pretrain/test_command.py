@@ -19,12 +19,20 @@ def test_what_is_missing_is_named(missing: str, capsys: pytest.CaptureFixture[st
     assert f"--{missing} is missing" in capsys.readouterr().err
 
 
+def test_shards_that_are_not_there_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pretrain", "--shards", "nowhere", "--tokenizer", "t", "--output", "o"]) == 2
+    assert "nowhere: no such file; check the path" in capsys.readouterr().err
+
+
 def test_the_pretrain_part_of_a_recipe_is_taken_and_flags_win(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Any] = []
     monkeypatch.setattr("training.pretrain.loop.pretrain", lambda *given: taken.extend(given) or given[3])
     (tmp_path / "c.yaml").write_text("pretrain:\n  seed: 7\n  warm_start: here\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("s", "t"):
+        (tmp_path / name).mkdir()
     given = ["--shards", "s", "--tokenizer", "t", "--output", "o", "--config", str(tmp_path / "c.yaml")]
     assert main(["pretrain", *given, "--warm-start", "there", "--quiet"]) == 0
     assert (taken[0].seed, taken[0].warm_start) == (7, "there")

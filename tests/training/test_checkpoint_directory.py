@@ -1,0 +1,31 @@
+"""A wrong checkpoint is told with the cure that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.checkpoint_directory import read_checkpoint_values
+from training.errors import UserError
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("bundle/bundle.json", "pretrained/discriminator/config.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text('{"model_type": "electra"}', encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "config.json").write_text("[]", encoding="utf-8")
+    for path, message in {
+        "bundle": r"bundle: is a bundle \(ONNX\), which cannot be trained on or exported; give",
+        "pretrained": "pretrained: has no config.json; give pretrained/discriminator",
+        "empty": "empty: has no config.json; give a checkpoint in Hugging Face form",
+        "list": "is not a JSON object",
+        "nowhere": "nowhere: no such checkpoint directory; check the path$",
+        "hfl/chinese-electra": "not downloaded: run `hf download hfl/chinese-electra --local-dir",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            read_checkpoint_values(Path(path))
+    assert read_checkpoint_values(Path("pretrained/discriminator")) == {"model_type": "electra"}

@@ -1,0 +1,58 @@
+"""Is a directory a checkpoint in Hugging Face form? Told without the seconds that importing torch takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from app.bundle import MANIFEST_NAME
+from training.errors import UserError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def read_checkpoint_values(directory: Path) -> dict[str, Any]:
+    """What ``config.json`` of an ELECTRA checkpoint holds.
+
+    Raises:
+        UserError: not a directory, no readable ``config.json`` there, or another kind of model.
+    """
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such checkpoint directory; {_where_to_look(directory)}")
+    file = directory / "config.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{directory}: {_what_is_there(directory)}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); save the checkpoint again") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{file}: is not a JSON object; save the checkpoint again")
+    if values.get("model_type") != "electra":
+        raise UserError(
+            f"{file}: model_type is {values.get('model_type')!r}, not electra; give an ELECTRA checkpoint"
+        )
+    return values
+
+
+def _where_to_look(directory: Path) -> str:
+    if not _HUB_NAME.fullmatch(str(directory)):
+        return "check the path"
+    return (
+        "check the path; names of the Hugging Face hub are not downloaded: run "
+        f"`hf download {directory} --local-dir {directory.name}` and give {directory.name}"
+    )
+
+
+def _what_is_there(directory: Path) -> str:
+    if (directory / MANIFEST_NAME).is_file():
+        return (
+            "is a bundle (ONNX), which cannot be trained on or exported; give the `discriminator` folder of "
+            "a pretraining, a fine-tuned model or a downloaded ELECTRA directory"
+        )
+    inner = directory / "discriminator"
+    if (inner / "config.json").is_file():
+        return f"has no config.json; give {inner}"
+    return "has no config.json; give a checkpoint in Hugging Face form"
