@@ -23,7 +23,8 @@ LONG_SENTENCE = 60
 _SHORTEST_CLAUSE = 5
 
 _JOINS_BACK = regex.compile(r"[\p{M}\u200c\u200d\p{Emoji_Modifier}\p{RI}]|[\U000e0020-\U000e007f]")
-_LEFT_OVER = "".join(CLOSERS) + "\"' \t\n\r\x0b\x0c\x85\u2028\u2029\u3000\u00a0"  # never a sentence by itself
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))  # Unicode has none beyond
+_LEFT_OVER = "".join(CLOSERS) + "\"'" + _WHITE_SPACE  # never a sentence by itself
 _CLAUSE_END = regex.compile(rf"(?:；|(?<=[{WIDE}]);)[”’」』）)】》〉\"']*\s*")
 # Where an over-long sentence is cut first: after these, with the closers and spaces that follow.
 _SOFT_BREAKS = tuple(
@@ -117,7 +118,8 @@ def _clauses(
         inside = Inside(protected)
         for match in _CLAUSE_END.finditer(paragraph, start, end):
             cut = match.end()
-            long_enough = cut - start >= _SHORTEST_CLAUSE and end - cut >= _SHORTEST_CLAUSE
+            rest = len(paragraph[cut:end].strip())
+            long_enough = cut - start >= _SHORTEST_CLAUSE and rest >= _SHORTEST_CLAUSE
             if long_enough and not inside(match.start()) and _whole_grapheme(paragraph, start, cut) == cut:
                 yield start, cut
                 start = cut

@@ -129,6 +129,14 @@ def test_half_of_a_surrogate_pair_is_a_character_like_others() -> None:
     assert sentences(text) == ["It came. ", "Then \ud800 went. ", "我看到了\udfff。", "It came again."]
 
 
+def test_white_space_of_whatever_kind_is_no_sentence() -> None:
+    kinds = [character for character in map(chr, range(0x110000)) if character.isspace()]
+    assert len(kinds) > 25
+    for space in kinds:
+        for text in (f"It came. {space}", f"好。{space}" + "好。", f"a. {space}b c."):
+            assert all(sentence.strip() for sentence in sentences(text)), ascii(text)
+
+
 @given(hard_text)
 def test_sentences_tile_the_text(text: str) -> None:
     spans = split_sentences(text)
