@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A YAML file that holds keys and values, over those of the file that it ``extends``, if it names one.
 
     Of two mappings the keys are merged; anything else replaces what stands in the file extended, and null
-    takes it away.
+    takes it away. `~` and environment variables may stand in the name of the file extended.
 
     Raises:
         UserError: missing, not YAML (with line and column), not keys and values, or a circle of files.
@@ -38,7 +39,9 @@ def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
         return raw
     if not isinstance(extended, str):
         raise UserError(f"{path}: extends: name one file, beside this one or by its path from here")
-    merged: dict[str, Any] = _merged(read_yaml(path.parent / extended, (*before, path.resolve())), raw)
+    # Variables of the recipe are not known yet, and may stand in the file extended: these are the system's.
+    below = path.parent / Path(os.path.expandvars(extended)).expanduser()
+    merged: dict[str, Any] = _merged(read_yaml(below, (*before, path.resolve())), raw)
     return merged
 
 

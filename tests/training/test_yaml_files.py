@@ -24,6 +24,18 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     }
 
 
+def test_the_file_extended_may_be_named_by_home_or_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "base.yaml").write_text("name: base\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RECIPES", str(tmp_path / "home"))
+    for named in ("~/base.yaml", "${RECIPES}/base.yaml"):
+        (tmp_path / "child.yaml").write_text(f"extends: '{named}'\nsize: 3\n")
+        assert read_yaml(tmp_path / "child.yaml") == {"name": "base", "size": 3}
+
+
 def test_what_a_recipe_extends_must_be_there_and_end(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     with pytest.raises(UserError, match=r"b\.yaml: no such file"):
