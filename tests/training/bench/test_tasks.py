@@ -52,6 +52,11 @@ def test_random_weights_are_made_anew_for_another_architecture(tmp_path: Path) -
     made = file.stat().st_mtime_ns
     fresh_checkpoint(checkpoint, tmp_path / "fresh")
     assert file.stat().st_mtime_ns == made
+    (tmp_path / "fresh" / "tokenizer.json").write_text("{}", encoding="utf-8")  # another one's
+    fresh_checkpoint(checkpoint, tmp_path / "fresh")
+    assert (tmp_path / "fresh" / "tokenizer.json").read_bytes() == (
+        checkpoint / "tokenizer.json"
+    ).read_bytes()
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     config["num_hidden_layers"] += 1
     (checkpoint / "config.json").write_text(json.dumps(config), encoding="utf-8")
