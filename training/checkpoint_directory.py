@@ -1,13 +1,13 @@
-"""Is a directory a checkpoint in Hugging Face form? Told without the seconds that importing torch takes."""
+"""What a directory of weights is, told without the seconds that importing torch takes."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from app.bundle import MANIFEST_NAME
+from app.bundle import MANIFEST_NAME, version_key
 from training.errors import UserError
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -37,6 +37,28 @@ def read_checkpoint_values(directory: Path) -> dict[str, Any]:
     return values
 
 
+def newest_bundle(directory: Path) -> Path | None:
+    """``directory`` if it is a bundle, or the newest of the versions that it holds; else None."""
+    if (directory / MANIFEST_NAME).is_file():
+        return directory
+    versions = [manifest.parent for manifest in directory.glob(f"*/{MANIFEST_NAME}")]
+    return max(versions, key=lambda version: version_key(version.name)) if versions else None
+
+
+def start_kind(directory: Path) -> Literal["bundle", "pretraining", "checkpoint"]:
+    """What ``directory`` is, to start from: a bundle, both networks of a pretraining, or one checkpoint.
+
+    Raises:
+        UserError: nothing to start from.
+    """
+    if newest_bundle(directory) is not None:
+        return "bundle"
+    if (directory / "discriminator" / "config.json").is_file():
+        return "pretraining"
+    read_checkpoint_values(directory)
+    return "checkpoint"
+
+
 def _where_to_look(directory: Path) -> str:
     if not _HUB_NAME.fullmatch(str(directory)):
         return "check the path"
@@ -47,10 +69,10 @@ def _where_to_look(directory: Path) -> str:
 
 
 def _what_is_there(directory: Path) -> str:
-    if (directory / MANIFEST_NAME).is_file():
+    if (bundle := newest_bundle(directory)) is not None:
         return (
-            "is a bundle (ONNX), which cannot be trained on or exported; give the `discriminator` folder of "
-            "a pretraining, a fine-tuned model or a downloaded ELECTRA directory"
+            f"is a bundle (ONNX); run `electra-train restore {bundle} --output DIR` and give "
+            "DIR/discriminator (of a classifier: DIR/classifier)"
         )
     inner = directory / "discriminator"
     if (inner / "config.json").is_file():

@@ -17,6 +17,7 @@ VERBS = {
     "corpus": ("training.corpus.command", "text sources to token shards"),
     "pretrain": ("training.pretrain.command", "generator and discriminator on token shards"),
     "finetune": ("training.finetune.command", "a checkpoint and labelled examples to a classifier or tagger"),
+    "restore": ("training.restore.command", "a bundle back to checkpoints that can be trained on"),
     "export": ("training.export.command", "a checkpoint to an ONNX bundle that the service loads"),
     "scorer": ("training.finetune.scorer_command", "a sentence scorer for a bundle's summaries"),
     "evaluate": ("training.evaluate.command", "judge a bundle by what it serves"),

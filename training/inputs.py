@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.checkpoint_directory import start_kind
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.files import is_saved_data_set, source_files
 from training.errors import UserError
@@ -126,11 +127,18 @@ def check_files(recipe: Recipe, stages: Sequence[str]) -> list[str]:
     Raises:
         UserError: a file that is missing, or a table that cannot be used; names bundle, key and file.
     """
-    corpus_files(recipe.corpus)
-    hub = [source.dataset for source in recipe.corpus.sources if source.dataset]
-    unseen = [f"corpus: {name}, of the hub" for name in hub if not Path(name).is_dir()]
+    unseen = []
+    if recipe.start is not None:
+        try:
+            start_kind(Path(recipe.start))
+        except UserError as error:
+            raise UserError(f"{recipe.name}: start: {error}") from None
+    if recipe.corpus is not None:
+        corpus_files(recipe.corpus)
+        hub = [source.dataset for source in recipe.corpus.sources if source.dataset]
+        unseen += [f"corpus: {name}, of the hub" for name in hub if not Path(name).is_dir()]
     unseen += _check_exist(recipe, "tokenizer", _named(recipe.tokenizer, "path"))
-    if "pretrain" in stages:
+    if recipe.pretrain is not None and "pretrain" in stages:
         unseen += _check_exist(recipe, "pretrain", _named(recipe.pretrain, "warm_start"))
     for bundle in recipe.bundles:
         for part, config in _parts(recipe, bundle, stages):

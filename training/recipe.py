@@ -72,14 +72,26 @@ class Recipe:
     output: str
     # Where bundles are published.
     models: str
-    corpus: CorpusConfig
-    pretrain: PretrainConfig
     # Bundle name -> how it is made.
     bundles: dict[str, BundleRecipe]
+    # Weights to start from: a bundle (models/encoder/4), an ELECTRA checkpoint in Hugging Face form, or what
+    # a pretraining left. Without `pretrain` the bundles start from it; with `pretrain`, that goes on from it,
+    # in its sizes and, unless `tokenizer` says otherwise, with its vocabulary.
+    start: str | None = None
+    # Text, and the pretraining on it: both or none.
+    corpus: CorpusConfig | None = None
+    pretrain: PretrainConfig | None = None
     tokenizer: TokenizerConfig = TokenizerConfig()
     # Values for `${name}` in this file; `--set name=value` and environment variables of that name replace
     # them.
     variables: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.corpus is None) != (self.pretrain is None):
+            missing = "corpus" if self.corpus is None else "pretrain"
+            raise ValueError(f"key {missing!r} is missing; `corpus` and `pretrain` come together")
+        if self.pretrain is None and self.start is None:
+            raise ValueError("nothing to start from; give `corpus` and `pretrain`, or `start`")
 
     def finetune_config(self, bundle: str, checkpoint: Path) -> FinetuneConfig:
         """The fine-tuning of ``bundle``, starting from ``checkpoint``."""
@@ -146,7 +158,8 @@ def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
 
     A bundle that the recipe names nothing to judge by has no evaluation.
     """
-    names = ["tokenizer", "corpus", "pretrain"]
+    names = [] if recipe.start is None else ["start"]
+    names += [] if recipe.pretrain is None else ["tokenizer", "corpus", "pretrain"]
     for bundle in only or recipe.bundles:
         parts = recipe.bundles[bundle]
         names += [f"intermediate-{bundle}"] if parts.intermediate is not None else []

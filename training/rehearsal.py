@@ -55,6 +55,7 @@ def rehearse(recipe: Recipe) -> int:
             recipe,
             output=str(root / "runs"),
             models=str(root / "models"),
+            start=None,
             corpus=CorpusConfig(sources=(SourceConfig(path=str(root / "text.txt")),), held_out=0.1),
             tokenizer=TokenizerConfig(vocab_size=8192, characters=100_000),
             pretrain=small_pretrain_config(),

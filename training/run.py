@@ -1,11 +1,10 @@
-"""`electra-train run`: corpus, tokenizer, shards, pretraining, fine-tuning, bundles, reports; each stage
-resumable.
-"""
+"""`electra-train run`: from text, or from weights, to bundles and reports; each stage resumable."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,26 @@ from app.bundle import MANIFEST_NAME
 from training.errors import UserError
 from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
 from training.evaluate.report import JSON, MARKDOWN
+from training.foundation import networks
 from training.inputs import (
     check_files,
-    corpus_files,
     evaluate_files,
     export_files,
     finetune_files,
     scorer_files,
 )
 from training.pretrain.hardware import hardware_name
-from training.recipe import Recipe, TokenizerConfig, read_recipe, stage_names
+from training.recipe import Recipe, read_recipe, stage_names
 from training.results import show_evaluation, show_finetuning, show_published
 from training.stages import StageLog, digest_of
-from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
 
 EXAMPLES = """examples:
   electra-train run training/recipes/tiny.yaml
   electra-train run training/recipes/bilingual-mini.yaml --set data=/path/to/texts --until pretrain
   electra-train run training/recipes/tiny.yaml --dry-run
 
-Stages, in order: tokenizer, corpus, pretrain, then for each bundle intermediate-NAME, finetune-NAME,
-export-NAME, scorer-NAME, evaluate-NAME.
+Stages, in order: start (where the recipe names weights), tokenizer, corpus, pretrain, then for each bundle
+intermediate-NAME, finetune-NAME, export-NAME, scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
 # What a dry run says beside the files that it did not look at.
@@ -119,7 +117,7 @@ def run_recipe(
         return result
 
     try:
-        pretrained = _pretrained(recipe, output, stages, stage, progress)
+        pretrained = networks(recipe, stages, stage, progress)
         for bundle in only or list(recipe.bundles):
             published[bundle] = _bundle(
                 recipe, recipe_path, bundle, output, pretrained, stages, stage, progress
@@ -127,65 +125,6 @@ def run_recipe(
     except _Done:
         print(f"stopped after {until}, as asked")
     return published
-
-
-def _pretrained(recipe: Recipe, output: Path, stages: StageLog, stage: Any, progress: bool) -> Path:
-    from training.corpus import build
-    from training.pretrain.loop import pretrain
-
-    tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
-    sources = stages.files_digest(corpus_files(recipe.corpus))
-    stage(
-        "tokenizer",
-        [recipe.tokenizer, recipe.corpus, sources, *_contents(stages, recipe.tokenizer.path)],
-        [tokenizer_dir],
-        lambda: make_tokenizer(recipe, recipe.tokenizer, tokenizer_dir),
-    )
-    digest = tokenizer_digest(tokenizer_dir)
-    stage(
-        "corpus",
-        [recipe.corpus, sources, digest],
-        [shards_dir / "manifest.json"],
-        lambda: build(recipe.corpus, tokenizer_dir / "tokenizer.json", shards_dir, progress)[
-            "parameters_digest"
-        ],
-    )
-    pretrained = output / "pretrain" / "pretrained"
-    manifest = json.loads((shards_dir / "manifest.json").read_text(encoding="utf-8"))
-    stage(
-        "pretrain",
-        [
-            recipe.pretrain,
-            digest,
-            manifest["parameters_digest"],
-            *_contents(stages, recipe.pretrain.warm_start),
-        ],
-        [pretrained],
-        lambda: str(pretrain(recipe.pretrain, shards_dir, tokenizer_dir, output / "pretrain", progress)),
-    )
-    return pretrained
-
-
-def _contents(stages: StageLog, path: str | None) -> list[Any]:
-    """What is in a file or folder that a stage starts from, if it starts from one."""
-    return [] if path is None else [stages.files_digest([path])]
-
-
-def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str:
-    """Train the tokenizer on a sample of the corpus, or take an existing one; returns its digest."""
-    from training.corpus import sample_texts
-
-    if config.path:
-        tokenizer = load_tokenizer(Path(config.path))
-    else:
-        tokenizer = train_tokenizer(
-            sample_texts(recipe.corpus, characters=config.characters),
-            config.vocab_size,
-            lowercase=config.lowercase,
-            strip_accents=config.strip_accents,
-        )
-    save_tokenizer(tokenizer, target)
-    return tokenizer_digest(target)
 
 
 def _bundle(
@@ -210,6 +149,8 @@ def _bundle(
         "tokens_seen": record["tokens_seen"],
         "hardware": record.get("hardware") or hardware_name(),
     }
+    # Of weights that came in a bundle, its terms go on.
+    known |= {"licence": record["licence"]} if "licence" in record else {}
     if recipe.bundles[bundle].finetune is not None:
         tuned = output / "finetune" / bundle
         start = pretrained / "discriminator"
@@ -236,11 +177,13 @@ def _bundle(
         made = [str(path) for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME]
         origin = [*origin, stages.files_digest(made)]
         known |= {"checkpoint": str(tuned)}
-        if config.task == "error_detection":
-            known |= {"generator": str(pretrained / "generator")}
     else:
-        known |= {"checkpoint": str(pretrained / "discriminator"), "generator": str(pretrained / "generator")}
+        known |= {"checkpoint": str(pretrained / "discriminator")}
+    generator = pretrained / "generator"
+    if not recipe.bundles[bundle].is_classifier and generator.is_dir():
+        known |= {"generator": str(generator)}
     export_config = recipe.export_config(bundle, **known)
+    export_config = replace(export_config, data=[*record.get("data", []), *export_config.data])
     version_dir = Path(recipe.models) / bundle / str(export_config.version or "")
     place = stage(
         f"export-{bundle}",

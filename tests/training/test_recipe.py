@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import UserError
-from training.recipe import read_recipe
+from training.recipe import read_recipe, stage_names
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
 SMALLEST = """
@@ -28,11 +28,35 @@ def write(path: Path, text: str) -> Path:
 def test_shipped_recipes_are_valid(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.bundles
+    if recipe.start is not None and recipe.pretrain is None:
+        return  # the terms of what it starts from go on
     assert recipe.pretrain.total_tokens > 0
     for bundle in recipe.bundles:
         export = recipe.export_config(bundle, checkpoint="c")
         assert export.licence, bundle  # the card would say that its maker did not state it
         assert export.languages, bundle
+
+
+def test_weights_to_start_from_may_stand_for_text(tmp_path: Path) -> None:
+    text = 'corpus: {sources: [{path: "${data}/a.txt"}]}\n'
+    pretrain = "pretrain: {phases: [{steps: 10}], warmup_steps: 1}\n"
+    start = "start: models/encoder\n"
+    rest = SMALLEST.replace(text, "").replace(pretrain, "")
+    bundles = ["export-encoder"]
+    made = ["tokenizer", "corpus", "pretrain"]
+    for added, stages in (
+        (start, ["start", *bundles]),
+        (start + text + pretrain, ["start", *made, *bundles]),
+        (text + pretrain, [*made, *bundles]),
+    ):
+        assert stage_names(read_recipe(write(tmp_path / "r.yaml", rest + added))) == stages
+    for added, message in (
+        ("", "nothing to start from; give `corpus` and `pretrain`, or `start`"),
+        (start + text, "key 'pretrain' is missing; `corpus` and `pretrain` come together"),
+        (start + pretrain, "key 'corpus' is missing"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_recipe(write(tmp_path / "r.yaml", rest + added))
 
 
 def test_a_recipe_records_what_it_judges(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from app.bundle import MANIFEST_NAME
 from training.cli import main
+from training.errors import UserError
 from training.inputs import check_files
 from training.recipe import read_recipe, stage_names
 
@@ -89,8 +90,10 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(Path(config.output) / "report.md", "report")
         put(Path(config.output) / "report.json", json.dumps(JUDGED))
 
-    monkeypatch.setattr("training.run.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and "")
-    monkeypatch.setattr("training.run.tokenizer_digest", lambda directory: "digest")
+    monkeypatch.setattr(
+        "training.foundation.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and ""
+    )
+    monkeypatch.setattr("training.foundation.tokenizer_digest", lambda directory: "digest")
     monkeypatch.setattr("training.corpus.build", build)
     monkeypatch.setattr("training.pretrain.loop.pretrain", pretrain)
     monkeypatch.setattr("training.finetune.finetune.finetune", finetune)
@@ -164,6 +167,21 @@ def test_a_setting_reaches_all_that_hangs_on_it(
     recipe.write_text(text.replace(old, new), encoding="utf-8")
     assert run() == stages
     assert run() == []
+
+
+def test_weights_to_start_from_are_looked_at_first(tmp_path: Path) -> None:
+    recipe = put(
+        tmp_path / "recipe.yaml",
+        f"name: x\noutput: {tmp_path}/runs\nmodels: {tmp_path}/models\nstart: {tmp_path}/start\n"
+        "bundles: {encoder: {}}\n",
+    )
+    with pytest.raises(UserError, match=r"x: start: .*no such checkpoint directory; check the path"):
+        check_files(read_recipe(recipe), ["start"])
+    put(tmp_path / "start" / "1" / "notes.txt", "")
+    with pytest.raises(UserError, match=r"x: start: .*has no config.json"):
+        check_files(read_recipe(recipe), ["start"])
+    put(tmp_path / "start" / "1" / MANIFEST_NAME, "{}")
+    assert check_files(read_recipe(recipe), ["start"]) == []
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(

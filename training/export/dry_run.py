@@ -62,7 +62,7 @@ def write_checkpoints(directory: Path, *, max_tokens: int = 64, seed: int = 0) -
         "classifier": ElectraForSequenceClassification(ElectraConfig(**sizes, **labels)),
         "discriminator": ElectraForPreTraining(ElectraConfig(**sizes)),
         "generator": ElectraForMaskedLM(
-            ElectraConfig(**(sizes | {"hidden_size": 16, "num_attention_heads": 1}))
+            ElectraConfig(**(sizes | {"hidden_size": 16, "num_attention_heads": 1, "intermediate_size": 32}))
         ),
     }
     for name, model in models.items():

@@ -75,14 +75,7 @@ def finish(run: Run) -> Path:
                 "steps": run.step,
                 "tokens_seen": run.tokens + before.get("tokens_seen", 0),
                 "hardware": ", then ".join(dict.fromkeys([*before.get("hardware", []), *run.hardware])),
-                "matmul_flops": before.get("matmul_flops", 0)
-                + sum(
-                    phase.steps
-                    * phase.rows
-                    * phase.length
-                    * matmul_flops_per_token(run.electra, phase.length)
-                    for phase in run.config.phases
-                ),
+                "matmul_flops": _all_flops(run),
                 "corpus_digest": run.shards.manifest.get(
                     "content_sha256", run.shards.manifest["parameters_digest"]
                 ),
@@ -94,3 +87,14 @@ def finish(run: Run) -> Path:
     if run.place.world > 1:
         distributed.barrier()
     return target
+
+
+def _all_flops(run: Run) -> float | None:
+    """Of this run and of what it started from; None where that is not known."""
+    earlier: float | None = run.before.get("matmul_flops", 0.0)
+    if earlier is None:
+        return None
+    return earlier + sum(
+        phase.steps * phase.rows * phase.length * matmul_flops_per_token(run.electra, phase.length)
+        for phase in run.config.phases
+    )

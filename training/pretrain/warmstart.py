@@ -76,14 +76,14 @@ def read_state(directory: Path) -> dict[str, Tensor]:
 
 def record_of(path: Path) -> dict[str, Any]:
     """What had gone into the weights in ``path``, where they are of an earlier run of ours: tokens_seen,
-    matmul_flops, hardware (a list); else nothing.
+    matmul_flops (None where they came out of a bundle, which does not say), hardware (a list); else nothing.
     """
     for directory in (path, path.parent):
         try:
             record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
             return {
                 "tokens_seen": int(record["tokens_seen"]),
-                "matmul_flops": float(record["matmul_flops"]),
+                "matmul_flops": record.get("matmul_flops"),
                 "hardware": str(record["hardware"]).split(", then "),
             }
         except (OSError, ValueError, KeyError, TypeError):

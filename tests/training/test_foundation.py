@@ -1,0 +1,86 @@
+"""What the bundles of a recipe start from: weights that are there, and pretraining that goes on from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from training.export.checkpoint import load_checkpoint
+from training.export.dry_run import write_checkpoints, write_text
+from training.foundation import networks
+from training.recipe import Recipe, read_recipe
+from training.stages import StageLog
+from training.tokenizer import tokenizer_digest
+
+PRETRAIN = {
+    "phases": [{"steps": 2, "length": 32, "rows": 4}],
+    "warmup_steps": 1,
+    "learning_rate": 1e-6,
+    "evaluation_rows": 4,
+    "numbers": "float32",
+}
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    """Keys of a recipe that starts from two small networks."""
+    write_checkpoints(tmp_path / "pretrained")
+    write_text(tmp_path / "text.txt")
+    return {
+        "name": "x",
+        "output": str(tmp_path / "runs"),
+        "models": str(tmp_path / "models"),
+        "start": str(tmp_path / "pretrained"),
+        "bundles": {"encoder": {}},
+    }
+
+
+def recipe_of(values: dict[str, Any]) -> Recipe:
+    file = Path(values["output"]).with_name("recipe.yaml")
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return read_recipe(file)
+
+
+def run(recipe: Recipe) -> tuple[Path, list[str]]:
+    """The networks, and the stages that were done."""
+    log = StageLog(Path(recipe.output) / "stages")
+    done = []
+
+    def stage(name: str, inputs: Any, outputs: list[Path], work: Any) -> Any:
+        return log.run(name, inputs, outputs, lambda: (done.append(name), work())[1])
+
+    return networks(recipe, log, stage, progress=False), done
+
+
+def test_weights_that_are_there_are_all_that_is_needed(values: dict[str, Any], tmp_path: Path) -> None:
+    place, done = run(recipe_of(values))
+    assert (place, done) == (tmp_path / "runs" / "start", ["start"])
+    assert load_checkpoint(place / "generator").kind == "generator"
+    assert run(recipe_of(values))[1] == []
+    # Other weights under the same name are another start.
+    write_checkpoints(tmp_path / "pretrained", seed=1)
+    assert run(recipe_of(values))[1] == ["start"]
+
+
+def test_pretraining_goes_on_from_them(values: dict[str, Any], tmp_path: Path) -> None:
+    text = {"sources": [{"path": str(tmp_path / "text.txt"), "documents": "line"}], "held_out": 0.2}
+    going_on = values | {"corpus": text | {"min_characters": 4}, "pretrain": PRETRAIN}
+    place, done = run(recipe_of(going_on))
+    assert done == ["start", "tokenizer", "corpus", "pretrain"]
+    start, end = (load_checkpoint(path / "discriminator").model for path in (Path(going_on["start"]), place))
+    for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "embedding_size"):
+        assert getattr(end.config, key) == getattr(start.config, key), key
+    assert tokenizer_digest(place / "discriminator") == tokenizer_digest(
+        tmp_path / "runs" / "start" / "discriminator"
+    )
+    # Two steps at a small rate: the weights are theirs, moved a little.
+    for (name, before), after in zip(start.named_parameters(), end.parameters(), strict=True):
+        assert 0 <= float((before - after).detach().abs().max()) < 1e-3, name
+    assert any(bool((a != b).any()) for a, b in zip(start.parameters(), end.parameters(), strict=True))
+    record = json.loads((place / "pretrain.json").read_text(encoding="utf-8"))
+    assert record["config"]["warm_start"] == str(tmp_path / "runs" / "start")
+    assert record["config"]["model"]["embedding_sharing"] == "gdes"

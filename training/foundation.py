@@ -1,0 +1,110 @@
+"""What all bundles of a recipe start from: networks that its text trains, that a bundle holds, or both, one
+after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training.inputs import corpus_files
+from training.recipe import Recipe, TokenizerConfig
+from training.stages import StageLog
+from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
+
+
+def networks(recipe: Recipe, stages: StageLog, stage: Any, progress: bool) -> Path:
+    """Run the stages before the bundles; returns the directory with ``discriminator``, ``generator`` and
+    ``pretrain.json``.
+
+    Args:
+        stage: runs one, if its inputs changed (``training.run``).
+    """
+    started = None
+    if recipe.start is not None:
+        from training.restore.start import gather
+
+        source, started = Path(recipe.start), Path(recipe.output) / "start"
+        stage("start", _contents(stages, recipe.start), [started], lambda: gather(source, started))
+    if recipe.pretrain is None:
+        assert started is not None  # a recipe has the one or the other
+        return started
+    return _pretrained(recipe if started is None else _going_on(recipe, started), stages, stage, progress)
+
+
+def _going_on(recipe: Recipe, started: Path) -> Recipe:
+    """``recipe`` with the vocabulary, sizes and weights of the networks in ``started``, where it names no
+    others.
+    """
+    from training.restore.sizes import model_sizes
+
+    assert recipe.pretrain is not None
+    tokenizer, pretrain = recipe.tokenizer, recipe.pretrain
+    if tokenizer == TokenizerConfig():
+        tokenizer = replace(tokenizer, path=str(started / "discriminator"))
+    model = model_sizes(started) | pretrain.model
+    pretrain = replace(pretrain, model=model, warm_start=pretrain.warm_start or str(started))
+    return replace(recipe, tokenizer=tokenizer, pretrain=pretrain)
+
+
+def _pretrained(recipe: Recipe, stages: StageLog, stage: Any, progress: bool) -> Path:
+    from training.corpus import build
+    from training.pretrain.loop import pretrain
+
+    corpus, pretraining = recipe.corpus, recipe.pretrain
+    assert corpus is not None
+    assert pretraining is not None
+    output = Path(recipe.output)
+    tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
+    sources = stages.files_digest(corpus_files(corpus))
+    stage(
+        "tokenizer",
+        [recipe.tokenizer, corpus, sources, *_contents(stages, recipe.tokenizer.path)],
+        [tokenizer_dir],
+        lambda: make_tokenizer(recipe, recipe.tokenizer, tokenizer_dir),
+    )
+    digest = tokenizer_digest(tokenizer_dir)
+    stage(
+        "corpus",
+        [corpus, sources, digest],
+        [shards_dir / "manifest.json"],
+        lambda: build(corpus, tokenizer_dir / "tokenizer.json", shards_dir, progress)["parameters_digest"],
+    )
+    manifest = json.loads((shards_dir / "manifest.json").read_text(encoding="utf-8"))
+    stage(
+        "pretrain",
+        [
+            pretraining,
+            digest,
+            manifest["parameters_digest"],
+            *_contents(stages, pretraining.warm_start),
+        ],
+        [output / "pretrain" / "pretrained"],
+        lambda: str(pretrain(pretraining, shards_dir, tokenizer_dir, output / "pretrain", progress)),
+    )
+    return output / "pretrain" / "pretrained"
+
+
+def _contents(stages: StageLog, path: str | None) -> list[Any]:
+    """What is in a file or folder that a stage starts from, if it starts from one."""
+    return [] if path is None else [stages.files_digest([path])]
+
+
+def make_tokenizer(recipe: Recipe, config: TokenizerConfig, target: Path) -> str:
+    """Train the tokenizer on a sample of the corpus, or take an existing one; returns its digest."""
+    from training.corpus import sample_texts
+
+    if config.path:
+        tokenizer = load_tokenizer(Path(config.path))
+    else:
+        assert recipe.corpus is not None
+        tokenizer = train_tokenizer(
+            sample_texts(recipe.corpus, characters=config.characters),
+            config.vocab_size,
+            lowercase=config.lowercase,
+            strip_accents=config.strip_accents,
+        )
+    save_tokenizer(tokenizer, target)
+    return tokenizer_digest(target)

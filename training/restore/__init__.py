@@ -1,0 +1,1 @@
+"""Restore: from a bundle back to checkpoints that can be trained on."""
