@@ -25,7 +25,7 @@ from training.pretrain.parallel import is_sharded, largest, release
 from training.pretrain.recorded import updater
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save
-from training.pretrain.setup import Run, describe, set_up
+from training.pretrain.setup import Run, describe, set_up, warn_of_little_text
 
 
 def pretrain(
@@ -45,6 +45,8 @@ def pretrain(
         run = set_up(config, shards_dir, tokenizer_path, output_dir, place, progress)
         if place.first and progress:
             describe(run)
+        if place.first:
+            warn_of_little_text(run)
         fit(run, progress and place.first)
         return finish(run)
     finally:

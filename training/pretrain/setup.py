@@ -219,7 +219,7 @@ def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: i
 
 
 def describe(run: Run) -> None:
-    """Say what is about to be trained, before the first step, and whether there is far too little text."""
+    """Say what is about to be trained, before the first step."""
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     tokens = run.shards.tokens("train")
     passes = run.config.total_tokens / max(tokens, 1)
@@ -233,9 +233,16 @@ def describe(run: Run) -> None:
         + (f"; going on from step {run.step}" if run.step else "")
         + (f" with another {', '.join(run.changed)}" if run.changed else "")
     )
+
+
+def warn_of_little_text(run: Run) -> None:
+    """Say, before the first step, where there is far too little text for the steps."""
+    tokens = run.shards.tokens("train")
+    passes = run.config.total_tokens / max(tokens, 1)
     if passes > _MANY_PASSES:
+        trained = ", or go on from trained weights (`start` of a recipe, `warm_start`)"
         print(
             f"warning: about {passes:,.0f} passes over {tokens:,} tokens; the text is too small for these "
             "steps and will be learnt by heart; lower the steps of `phases`"
-            + ("" if run.config.warm_start else ", or go on from a trained checkpoint (`warm_start`)")
+            + ("" if run.config.warm_start else trained)
         )

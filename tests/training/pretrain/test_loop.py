@@ -14,7 +14,7 @@ from training.pretrain.config import PhaseConfig
 from training.pretrain.hardware import hardware_name, join
 from training.pretrain.log import read_log
 from training.pretrain.loop import pretrain
-from training.pretrain.setup import describe, set_up
+from training.pretrain.setup import set_up, warn_of_little_text
 from training.rehearsal import synthetic_documents
 from training.tokenizer import load_tokenizer
 
@@ -146,7 +146,7 @@ def test_text_far_too_small_for_the_steps_gets_a_warning(
     tokens = run.shards.tokens("train")
     steps = passes * tokens // (32 * 8)
     run.config = dataclasses.replace(config, phases=(PhaseConfig(steps=steps, length=32, rows=8),))
-    describe(run)
+    warn_of_little_text(run)
     shown = capsys.readouterr().out
     assert (f"warning: about 41 passes over {tokens:,} tokens" in shown) is warned
     assert ("`warm_start`" in shown) is warned
