@@ -61,6 +61,9 @@ _TEST_OF = {
     "training/pretrain/setup.py": "tests/training/pretrain/test_loop.py",
     "training/pretrain/words.py": "tests/training/pretrain/test_batches.py",
     "training/rehearsal.py": "tests/training/test_run.py",
+    "training/tables/columns.py": "tests/training/tables/test_reading.py",
+    "training/tables/examples.py": "tests/training/tables/test_reading.py",
+    "training/tables/rows.py": "tests/training/tables/test_reading.py",
     "training/pretrain/update.py": "tests/training/pretrain/test_recorded.py",
 }
 """Modules that are tested where they are used, or together with their neighbours."""

@@ -11,8 +11,8 @@ import numpy as np
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.table_checks import check_label_names, check_overlap, check_pairs, join_tables
 from training.tables import Example, Table, Task, read_table
+from training.tables.checks import check_label_names, check_overlap, check_pairs, join_tables
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from training.evaluate.report import ReportTable, Section
 from training.evaluate.statistics import mean_interval
 from training.evaluate.summary_baselines import BASELINES
 from training.rouge import Rouge, rouge
-from training.table_files import read_rows
+from training.tables.files import read_rows
 from training.tokenizer import is_blank
 
 _DOCUMENTS_AT_ONCE = 16

@@ -17,8 +17,8 @@ from app.text.encoder import Encoded
 from training.errors import UserError, naming_rows
 from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
-from training.table_checks import check_label_names
 from training.tables import Table, read_table
+from training.tables.checks import check_label_names
 
 Quality = dict[str, float]
 _TEXTS_AT_ONCE = 512

@@ -11,7 +11,8 @@ from training.errors import UserError
 from training.finetune.config import FinetuneConfig
 from training.finetune.corruption import corrupted_examples
 from training.finetune.plain_text import read_texts
-from training.table_checks import (
+from training.tables import ORIGINAL, REPLACED, Example, Table, read_table
+from training.tables.checks import (
     check_label_names,
     check_labels,
     check_overlap,
@@ -20,7 +21,6 @@ from training.table_checks import (
     join_tables,
     text_key,
 )
-from training.tables import ORIGINAL, REPLACED, Example, Table, read_table
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import lzma
 from pathlib import Path
 
 from training.errors import UserError
-from training.table_files import FORMATS, read_rows
 from training.tables import HEADER_NAMES
+from training.tables.files import FORMATS, read_rows
 from training.tokenizer import is_blank
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from training.errors import UserError
-from training.tables import Example, Table, Task
+from training.tables.examples import Example, Table, Task
 
 
 def join_tables(tables: Sequence[Table]) -> list[Example]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from training.errors import UserError
-from training.table_checks import check_labels, check_overlap, join_tables
 from training.tables import Example, Table
+from training.tables.checks import check_labels, check_overlap, join_tables
 
 
 def _rows(*rows: tuple[str, str], name: str = "t.tsv") -> list[Example]:

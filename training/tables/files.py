@@ -1,6 +1,7 @@
 """Rows of a table file: TSV, CSV, JSON lines, Parquet (also .xz, .gz), or a Hugging Face data set.
 
-Nothing here knows what a column means; ``training.tables`` does. Every error names file and line or row.
+Nothing here knows what a column means; ``training.tables.columns`` does. Every error names file and line or
+row.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import UserError
-from training.table_files import read_rows
+from training.tables.files import read_rows
 
 ROWS = [{"label": "1", "text": '他说"好"，味道不错'}, {"label": "0", "text": "cold, late"}]
 
