@@ -12,7 +12,7 @@ from training.errors import Stopped, UserError
 
 # Verb -> (module with configure() and execute(), one line for --help).
 VERBS = {
-    "run": ("training.run", "a whole recipe: raw text to published bundles"),
+    "run": ("training.run.command", "a whole recipe: raw text to published bundles"),
     "tokenizer": ("training.tokenizer_command", "train the WordPiece vocabulary"),
     "corpus": ("training.corpus.command", "text sources to token shards"),
     "pretrain": ("training.pretrain.command", "generator and discriminator on token shards"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import UserError
-from training.recipe import read_filled
+from training.yaml_files import read_filled
 
 
 def read_section(path: Path, section: str, bundle: str | None = None) -> dict[str, Any]:

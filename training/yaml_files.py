@@ -1,14 +1,21 @@
-"""YAML files that people write: read with errors that name the place, and built upon one another."""
+"""YAML files that people write: read with errors that name the place, built upon one another, and
+with variables filled in.
+"""
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from training.errors import UserError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -43,6 +50,44 @@ def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
     below = path.parent / Path(os.path.expandvars(extended)).expanduser()
     merged: dict[str, Any] = _merged(read_yaml(below, (*before, path.resolve())), raw)
     return merged
+
+
+def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A YAML file whose `${name}` are replaced by its `variables`, the environment, or ``overrides``.
+
+    Raises:
+        UserError: see ``read_yaml``; an override of no variable; a variable without a value.
+    """
+    raw = read_yaml(path)
+    variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}
+    for key, value in (overrides or {}).items():
+        if key not in variables:
+            near = difflib.get_close_matches(key, variables, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(variables) or 'none'}"
+            raise UserError(f"--set {key}: {path} has no such variable; {hint}")
+        variables[key] = value
+    variables |= {
+        key: os.environ[key] for key in variables if key in os.environ and key not in (overrides or {})
+    }
+    filled: dict[str, Any] = _filled(raw, variables, path)
+    return filled
+
+
+def _filled(value: Any, variables: Mapping[str, str], path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, variables, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, variables, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in variables:
+            raise UserError(f"{path}: ${{{name}}} has no value; name it under `variables`")
+        return variables[name]
+
+    return _VARIABLE.sub(replace, value)
 
 
 def _merged(under: Any, over: Any) -> Any:

@@ -36,7 +36,7 @@ from training.pretrain.loop import make_batch
 from training.pretrain.parallel import largest
 from training.pretrain.recorded import BEFORE, updater
 from training.pretrain.setup import Run, set_up
-from training.rehearsal import write_synthetic_shards
+from training.synthetic import write_synthetic_shards
 
 _WARM = BEFORE + 2  # updates of each loop before the first turn: one is recorded, one replayed
 _ATTEMPTS = 4  # turns that a noisy machine may spoil before one is taken as it is

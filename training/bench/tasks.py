@@ -19,7 +19,7 @@ from training.config import from_mapping
 from training.errors import UserError
 from training.files import atomic_directory, atomic_file
 from training.finetune.config import FinetuneConfig
-from training.recipe import read_filled
+from training.yaml_files import read_filled
 
 # A network that starts from random weights needs the full rate in every layer.
 _FRESH_DECAY = 1.0

@@ -50,7 +50,7 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: anything the user can fix.
     """
     if arguments.dry_run:
-        from training.rehearsal import rehearse_pretraining
+        from training.synthetic import rehearse_pretraining
 
         with tempfile.TemporaryDirectory() as scratch:
             rehearse_pretraining(Path(scratch))

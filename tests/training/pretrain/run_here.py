@@ -16,7 +16,7 @@ import torch
 from training.corpus import CorpusConfig, SourceConfig, build
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.loop import pretrain
-from training.rehearsal import small_pretrain_config, synthetic_documents
+from training.synthetic import small_pretrain_config, synthetic_documents
 from training.tokenizer import save_tokenizer, train_tokenizer
 
 

@@ -15,7 +15,7 @@ from training.pretrain.hardware import hardware_name, join
 from training.pretrain.log import read_log
 from training.pretrain.loop import pretrain
 from training.pretrain.setup import set_up, warn_of_little_text
-from training.rehearsal import synthetic_documents
+from training.synthetic import synthetic_documents
 from training.tokenizer import load_tokenizer
 
 

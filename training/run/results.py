@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from training.evaluate.report import JSON, MARKDOWN
-from training.recipe import Recipe
+from training.run.recipe import Recipe
 
 
 def show_finetuning(directory: Path) -> None:

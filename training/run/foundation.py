@@ -9,29 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training.inputs import corpus_files
-from training.recipe import Recipe, TokenizerConfig
-from training.stages import StageLog
+from training.run.inputs import corpus_files
+from training.run.recipe import Recipe, TokenizerConfig
+from training.run.stages import StageLog
 from training.tokenizer import load_tokenizer, save_tokenizer, tokenizer_digest, train_tokenizer
 
 
-def networks(recipe: Recipe, stages: StageLog, stage: Any, progress: bool) -> Path:
+def networks(recipe: Recipe, stages: StageLog, progress: bool) -> Path:
     """Run the stages before the bundles; returns the directory with ``discriminator``, ``generator`` and
     ``pretrain.json``.
-
-    Args:
-        stage: runs one, if its inputs changed (``training.run``).
     """
     started = None
     if recipe.start is not None:
         from training.restore.start import gather
 
         source, started = Path(recipe.start), Path(recipe.output) / "start"
-        stage("start", _contents(stages, recipe.start), [started], lambda: gather(source, started))
+        stages.run("start", _contents(stages, recipe.start), [started], lambda: gather(source, started))
     if recipe.pretrain is None:
         assert started is not None  # a recipe has the one or the other
         return started
-    return _pretrained(recipe if started is None else _going_on(recipe, started), stages, stage, progress)
+    return _pretrained(recipe if started is None else _going_on(recipe, started), stages, progress)
 
 
 def _going_on(recipe: Recipe, started: Path) -> Recipe:
@@ -49,7 +46,7 @@ def _going_on(recipe: Recipe, started: Path) -> Recipe:
     return replace(recipe, tokenizer=tokenizer, pretrain=pretrain)
 
 
-def _pretrained(recipe: Recipe, stages: StageLog, stage: Any, progress: bool) -> Path:
+def _pretrained(recipe: Recipe, stages: StageLog, progress: bool) -> Path:
     from training.corpus import build
     from training.pretrain.loop import pretrain
 
@@ -59,21 +56,21 @@ def _pretrained(recipe: Recipe, stages: StageLog, stage: Any, progress: bool) ->
     output = Path(recipe.output)
     tokenizer_dir, shards_dir = output / "tokenizer", output / "shards"
     sources = stages.files_digest(corpus_files(corpus))
-    stage(
+    stages.run(
         "tokenizer",
         [recipe.tokenizer, corpus, sources, *_contents(stages, recipe.tokenizer.path)],
         [tokenizer_dir],
         lambda: make_tokenizer(recipe, recipe.tokenizer, tokenizer_dir),
     )
     digest = tokenizer_digest(tokenizer_dir)
-    stage(
+    stages.run(
         "corpus",
         [corpus, sources, digest],
         [shards_dir / "manifest.json"],
         lambda: build(corpus, tokenizer_dir / "tokenizer.json", shards_dir, progress)["parameters_digest"],
     )
     manifest = json.loads((shards_dir / "manifest.json").read_text(encoding="utf-8"))
-    stage(
+    stages.run(
         "pretrain",
         [
             pretraining,

@@ -12,7 +12,7 @@ from training.evaluate.config import EvaluateConfig
 from training.export.config import ExportConfig
 from training.finetune.config import CorruptionConfig, FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
-from training.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
+from training.run.inputs import corpus_files, evaluate_files, export_files, finetune_files, scorer_files
 
 # Text in a configuration that names no file to read, or one that the run knows from the stage before.
 NO_INPUTS = {

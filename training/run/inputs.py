@@ -16,7 +16,7 @@ from training.evaluate.config import EvaluateConfig
 from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
-from training.recipe import Recipe
+from training.run.recipe import Recipe
 from training.tables import read_table
 
 # Key of a configuration, and a file or folder that it names.

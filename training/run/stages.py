@@ -14,11 +14,22 @@ from typing import Any
 from training.files import atomic_file
 
 
-class StageLog:
-    """Remembers, per stage, the digest of its inputs and what it gave; one small file a stage."""
+class LastStage(Exception):  # noqa: N818 - the run is asked to go no further
+    """The stage that a run was to stop after is done."""
 
-    def __init__(self, directory: Path, report: Callable[[str], None] = print) -> None:
+
+class StageLog:
+    """Remembers, per stage, the digest of its inputs and what it gave; one small file a stage.
+
+    Args:
+        until: the stage after which to stop.
+    """
+
+    def __init__(
+        self, directory: Path, *, until: str | None = None, report: Callable[[str], None] = print
+    ) -> None:
         self._directory = directory
+        self._until = until
         self._report = report
 
     def files_digest(self, paths: list[str]) -> list[tuple[str, str]]:
@@ -47,12 +58,30 @@ class StageLog:
                 json.dump(known, stream, ensure_ascii=False, indent=1)
         return found
 
-    def run(self, name: str, inputs: Any, outputs: list[Path], work: Callable[[], Any]) -> Any:
-        """Do ``work`` unless it was done with the same ``inputs`` and its ``outputs`` are still there.
+    def run(
+        self,
+        name: str,
+        inputs: Any,
+        outputs: list[Path],
+        work: Callable[[], Any],
+        show: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """Do ``work`` unless it was done with the same ``inputs`` and its ``outputs`` are still there, and
+        ``show`` what came of it.
 
         Returns:
             What ``work`` returned (then or now); it must be JSON.
+
+        Raises:
+            LastStage: this was the one to stop after.
         """
+        result = self._result(name, inputs, outputs, work)
+        show()
+        if name == self._until:
+            raise LastStage(name)
+        return result
+
+    def _result(self, name: str, inputs: Any, outputs: list[Path], work: Callable[[], Any]) -> Any:
         digest = digest_of(inputs)
         record = self._record(name)
         if record.get("inputs") == digest and all(output.exists() for output in outputs):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.pretrain.config import PhaseConfig
-from training.stages import StageLog, digest_of
+from training.run.stages import StageLog, digest_of
 
 
 @pytest.fixture
@@ -83,5 +83,5 @@ def test_unchanged_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.
     file = tmp_path / "a.txt"
     file.write_text("one", encoding="utf-8")
     before = StageLog(tmp_path / "stages").files_digest([str(file)])
-    monkeypatch.setattr("training.stages.hashlib.file_digest", None)
+    monkeypatch.setattr("training.run.stages.hashlib.file_digest", None)
     assert StageLog(tmp_path / "stages").files_digest([str(file)]) == before

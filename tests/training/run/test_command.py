@@ -17,9 +17,9 @@ from app.tasks.local import local_model
 from training.cli import main
 from training.finetune.config import FinetuneConfig
 from training.finetune.finetune import finetune
-from training.recipe import read_recipe, stage_names
+from training.run.recipe import read_recipe, stage_names
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TINY = ROOT / "training" / "recipes" / "tiny.yaml"
 # The recipe with everything that takes time turned down: each stage still does its real work.
 SHORTER = {

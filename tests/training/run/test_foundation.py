@@ -11,9 +11,9 @@ import yaml
 
 from training.export.checkpoint import load_checkpoint
 from training.export.dry_run import write_checkpoints, write_text
-from training.foundation import networks
-from training.recipe import Recipe, read_recipe
-from training.stages import StageLog
+from training.run.foundation import networks
+from training.run.recipe import Recipe, read_recipe
+from training.run.stages import StageLog
 from training.tokenizer import tokenizer_digest
 
 PRETRAIN = {
@@ -47,13 +47,9 @@ def recipe_of(values: dict[str, Any]) -> Recipe:
 
 def run(recipe: Recipe) -> tuple[Path, list[str]]:
     """The networks, and the stages that were done."""
-    log = StageLog(Path(recipe.output) / "stages")
-    done = []
-
-    def stage(name: str, inputs: Any, outputs: list[Path], work: Any) -> Any:
-        return log.run(name, inputs, outputs, lambda: (done.append(name), work())[1])
-
-    return networks(recipe, log, stage, progress=False), done
+    said: list[str] = []
+    place = networks(recipe, StageLog(Path(recipe.output) / "stages", report=said.append), progress=False)
+    return place, [line.split()[1].rstrip(":") for line in said if ": done in " in line]
 
 
 def test_weights_that_are_there_are_all_that_is_needed(values: dict[str, Any], tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.evaluate.report import JSON
 from training.pretrain.config import PretrainConfig
-from training.recipe import BundleRecipe, Recipe
-from training.results import show_evaluation, show_finetuning, show_published
+from training.run.recipe import BundleRecipe, Recipe
+from training.run.results import show_evaluation, show_finetuning, show_published
 
 
 def test_a_failed_fine_tuning_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

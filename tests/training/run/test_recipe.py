@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from training.errors import UserError
-from training.recipe import read_recipe, stage_names
+from training.run.recipe import read_recipe, stage_names
 
-RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[3] / "training" / "recipes").glob("*.yaml"))
 SMALLEST = """
 name: x
 output: runs/x

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +15,7 @@ from training.export.config import ExportConfig
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
 from training.pretrain.config import PretrainConfig
-from training.yaml_files import read_yaml
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+from training.yaml_files import read_filled
 
 
 @dataclass(frozen=True)
@@ -168,41 +163,3 @@ def stage_names(recipe: Recipe, only: list[str] | None = None) -> list[str]:
         names += [f"scorer-{bundle}"] if parts.scorer is not None else []
         names += [f"evaluate-{bundle}"] if recipe.is_judged(bundle) else []
     return names
-
-
-def read_filled(path: Path, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A YAML file whose `${name}` are replaced by its `variables`, the environment, or ``overrides``.
-
-    Raises:
-        UserError: see ``read_yaml``; an override of no variable; a variable without a value.
-    """
-    raw = read_yaml(path)
-    variables = {str(key): str(value) for key, value in (raw.get("variables") or {}).items()}
-    for key, value in (overrides or {}).items():
-        if key not in variables:
-            near = difflib.get_close_matches(key, variables, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(variables) or 'none'}"
-            raise UserError(f"--set {key}: {path} has no such variable; {hint}")
-        variables[key] = value
-    variables |= {
-        key: os.environ[key] for key in variables if key in os.environ and key not in (overrides or {})
-    }
-    filled: dict[str, Any] = _filled(raw, variables, path)
-    return filled
-
-
-def _filled(value: Any, variables: Mapping[str, str], path: Path) -> Any:
-    if isinstance(value, dict):
-        return {key: _filled(item, variables, path) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, variables, path) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in variables:
-            raise UserError(f"{path}: ${{{name}}} has no value; name it under `variables`")
-        return variables[name]
-
-    return _VARIABLE.sub(replace, value)

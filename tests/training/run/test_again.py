@@ -13,8 +13,8 @@ import pytest
 from app.bundle import MANIFEST_NAME
 from training.cli import main
 from training.errors import UserError
-from training.inputs import check_files
-from training.recipe import read_recipe, stage_names
+from training.run.inputs import check_files
+from training.run.recipe import read_recipe, stage_names
 
 RECIPE = """
 name: x
@@ -34,7 +34,7 @@ bundles:
       {{version: "1", replace: true, texts: ["{root}/more/*.txt"], calibration_data: {root}/errors.jsonl}}
     evaluate: {{heldout: ["{root}/held/*.txt"], errors: [{root}/errors.jsonl]}}
 """
-MANUAL = Path(__file__).parents[2] / "docs" / "training.md"
+MANUAL = Path(__file__).parents[3] / "docs" / "training.md"
 TABLE = "label\ttext\ngood\t很好\nbad\t难吃\n"
 FINETUNED = {
     "metric": "accuracy",
@@ -91,9 +91,9 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(Path(config.output) / "report.json", json.dumps(JUDGED))
 
     monkeypatch.setattr(
-        "training.foundation.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and ""
+        "training.run.foundation.make_tokenizer", lambda *parts: put(parts[2] / "vocabulary", "") and ""
     )
-    monkeypatch.setattr("training.foundation.tokenizer_digest", lambda directory: "digest")
+    monkeypatch.setattr("training.run.foundation.tokenizer_digest", lambda directory: "digest")
     monkeypatch.setattr("training.corpus.build", build)
     monkeypatch.setattr("training.pretrain.loop.pretrain", pretrain)
     monkeypatch.setattr("training.finetune.finetune.finetune", finetune)

@@ -1,0 +1,1 @@
+"""Run: a whole recipe, stage by stage, each done again only where something changed."""

@@ -1,0 +1,159 @@
+"""From the networks of a recipe to one bundle: fine-tuned, exported, given a scorer, judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.bundle import MANIFEST_NAME
+from training.errors import UserError
+from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
+from training.evaluate.report import JSON, MARKDOWN
+from training.finetune.config import FinetuneConfig
+from training.pretrain.hardware import hardware_name
+from training.run.inputs import evaluate_files, export_files, finetune_files, scorer_files
+from training.run.recipe import BundleRecipe, Recipe
+from training.run.results import show_evaluation, show_finetuning
+from training.run.stages import StageLog, digest_of
+
+
+def make_bundle(
+    recipe: Recipe, recipe_path: Path, name: str, start: Path, stages: StageLog, progress: bool
+) -> Path:
+    """Run the stages of bundle ``name`` from the networks in ``start`` (``networks``); returns its directory.
+
+    Raises:
+        UserError: see the verbs; a bundle of an earlier run that is gone. LastStage: see ``StageLog.run``.
+    """
+    record = json.loads((start / "pretrain.json").read_text(encoding="utf-8"))
+    origin = [digest_of(record), stages.files_digest([str(start)])]
+    making = _Making(recipe, name, stages, progress, origin)
+    checkpoint = start / "discriminator"
+    if making.parts.finetune is not None:
+        checkpoint = making.fine_tune(checkpoint)
+    place = making.export(checkpoint, start / "generator", record, recipe_path)
+    if making.parts.scorer is not None:
+        making.fit_scorer(place)
+    if recipe.is_judged(name):
+        making.judge(place)
+    else:
+        keys = CLASSIFIER_KEYS if making.parts.is_classifier else ENCODER_KEYS
+        print(f"== evaluate-{name}: left out; the recipe names nothing to judge it by ({', '.join(keys)})")
+    return place
+
+
+@dataclass
+class _Making:
+    """A bundle in the making. ``origin``: digests of what has gone into it so far."""
+
+    recipe: Recipe
+    name: str
+    stages: StageLog
+    progress: bool
+    origin: list[Any]
+
+    @property
+    def parts(self) -> BundleRecipe:
+        return self.recipe.bundles[self.name]
+
+    def fine_tune(self, start: Path) -> Path:
+        """The fine-tuned model, after the intermediate task if there is one."""
+        from training.finetune.finetune import REPORT_NAME
+
+        folder = Path(self.recipe.output) / "finetune"
+        if self.parts.intermediate is not None:
+            before = self.recipe.intermediate_config(self.name, start)
+            start = folder / f"{self.name}-intermediate"
+            self._fine_tune(f"intermediate-{self.name}", before, start)
+            self._passed([start / "model.safetensors"])
+        tuned = folder / self.name
+        self._fine_tune(f"finetune-{self.name}", self.recipe.finetune_config(self.name, start), tuned)
+        # The report is dated: the same model made again is no other one.
+        self._passed([path for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME])
+        return tuned
+
+    def _fine_tune(self, stage: str, config: FinetuneConfig, target: Path) -> None:
+        from training.finetune.finetune import finetune
+
+        self.stages.run(
+            stage,
+            [config, self.stages.files_digest(finetune_files(config)), self.origin],
+            [target / "finetune.json"],
+            lambda: _summary(finetune(config, target, progress=self.progress)),
+            lambda: show_finetuning(target),
+        )
+
+    def _passed(self, files: list[Path]) -> None:
+        self.origin = [*self.origin, self.stages.files_digest([str(file) for file in files])]
+
+    def export(self, checkpoint: Path, generator: Path, record: dict[str, Any], recipe_path: Path) -> Path:
+        """The bundle; ``record`` says what went into the weights before this run."""
+        from training.export import export
+
+        known: dict[str, Any] = {
+            "recipe": recipe_path.as_posix(),
+            "corpus_digest": record["corpus_digest"],
+            "tokens_seen": record["tokens_seen"],
+            "hardware": record.get("hardware") or hardware_name(),
+            "checkpoint": str(checkpoint),
+        }
+        # Of weights that came in a bundle, its terms go on.
+        known |= {"licence": record["licence"]} if "licence" in record else {}
+        if not self.parts.is_classifier and generator.is_dir():
+            known["generator"] = str(generator)
+        config = self.recipe.export_config(self.name, **known)
+        config = replace(config, data=[*record.get("data", []), *config.data])
+        version = [Path(self.recipe.models) / self.name / config.version] if config.version else []
+        place: str = self.stages.run(
+            f"export-{self.name}",
+            [config, self.origin, *self.stages.files_digest(export_files(config))],
+            version,
+            lambda: str(export(config, progress=self.progress)),
+        )
+        if not (Path(place) / MANIFEST_NAME).is_file():
+            raise UserError(
+                f"{place}: the bundle of an earlier run is gone; delete "
+                f"{Path(self.recipe.output) / 'stages' / f'export-{self.name}.json'}"
+            )
+        # What comes next writes into the bundle: one that is exported again lacks what had been put there.
+        self.origin = [*self.origin, self.stages.mark(f"export-{self.name}")]
+        return Path(place)
+
+    def fit_scorer(self, place: Path) -> None:
+        """Put the trained sentence scorer into the bundle."""
+        from training.finetune.scorer import figures_text, train_scorer
+
+        config = self.recipe.scorer_config(self.name, place)
+        self.stages.run(
+            f"scorer-{self.name}",
+            [config, self.stages.files_digest(scorer_files(config)), self.origin],
+            [place],
+            lambda: figures_text(train_scorer(config, progress=self.progress)),
+        )
+        self.origin = [*self.origin, self.stages.mark(f"scorer-{self.name}")]
+
+    def judge(self, place: Path) -> None:
+        """Evaluate the bundle; its report goes into the recipe's output."""
+        from training.evaluate import evaluate
+
+        report = Path(self.recipe.output) / "reports" / self.name
+        config = self.recipe.evaluate_config(self.name, report)
+        report = Path(config.output or "")
+        self.stages.run(
+            f"evaluate-{self.name}",
+            [config, str(place), self.stages.files_digest(evaluate_files(config)), self.origin],
+            [report / MARKDOWN, report / JSON],
+            lambda: _summary(evaluate(place, config, progress=self.progress)),
+            lambda: show_evaluation(report),
+        )
+
+
+def _summary(report: Any) -> Any:
+    """What a stage keeps of a report: the report itself is written by the stage."""
+    return (
+        report
+        if isinstance(report, dict) and len(json.dumps(report, default=str)) < 20_000
+        else "see its report"
+    )
