@@ -233,8 +233,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
-    """Read and verify ``path/bundle.json``; with ``verify`` every file's size and checksum too.
+def read_bundle(path: Path, *, verify: bool = True, in_place: bool = True) -> Bundle:
+    """Read and verify ``path/bundle.json``; with ``verify`` every file's size and checksum too, with
+    ``in_place`` that it stands in a directory ``name/version``.
 
     Raises:
         BundleError: missing or malformed manifest, name or version that disagrees with the directory,
@@ -256,7 +257,7 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
         raise BundleError(
             manifest_path, f"key {key}: {first['msg']}", "fix the key or export again"
         ) from None
-    if (manifest.name, manifest.version) != (path.parent.name, path.name):
+    if in_place and (manifest.name, manifest.version) != (path.parent.name, path.name):
         raise BundleError(
             manifest_path,
             f"says {manifest.name}/{manifest.version} but stands in {path.parent.name}/{path.name}",

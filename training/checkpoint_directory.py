@@ -10,6 +10,8 @@ from typing import Any, Literal
 from app.bundle import MANIFEST_NAME, version_key
 from training.errors import UserError
 
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -41,7 +43,9 @@ def newest_bundle(directory: Path) -> Path | None:
     """``directory`` if it is a bundle, or the newest of the versions that it holds; else None."""
     if (directory / MANIFEST_NAME).is_file():
         return directory
-    versions = [manifest.parent for manifest in directory.glob(f"*/{MANIFEST_NAME}")]
+    found = [manifest.parent for manifest in directory.glob(f"*/{MANIFEST_NAME}")]
+    # As the service: what is being written is no version yet.
+    versions = [version for version in found if not version.name.startswith(".")]
     return max(versions, key=lambda version: version_key(version.name)) if versions else None
 
 
@@ -53,15 +57,21 @@ def start_kind(directory: Path) -> Literal["bundle", "pretraining", "checkpoint"
     """
     if newest_bundle(directory) is not None:
         return "bundle"
+    kind: Literal["pretraining", "checkpoint"] = "checkpoint"
     if (directory / "discriminator" / "config.json").is_file():
-        return "pretraining"
-    read_checkpoint_values(directory)
-    return "checkpoint"
+        directory, kind = directory / "discriminator", "pretraining"
+    values = read_checkpoint_values(directory)
+    if values.get("architectures") == ["ElectraForMaskedLM"]:
+        raise UserError(f"{directory}: is a generator; give the discriminator that belongs to it")
+    for files, what in ((_WEIGHTS, "weights"), (_TOKENIZERS, "tokenizer")):
+        if not any((directory / file).is_file() for file in files):
+            raise UserError(f"{directory}: has no {what} ({' or '.join(files)}); copy the whole checkpoint")
+    return kind
 
 
 def _where_to_look(directory: Path) -> str:
-    if not _HUB_NAME.fullmatch(str(directory)):
-        return "check the path"
+    if not _HUB_NAME.fullmatch(str(directory)) or directory.parent.is_dir() or directory.parts[0] == "models":
+        return f"check the path (it is looked for in {Path.cwd()})"
     return (
         "check the path; names of the Hugging Face hub are not downloaded: run "
         f"`hf download {directory} --local-dir {directory.name}` and give {directory.name}"
@@ -74,7 +84,7 @@ def _what_is_there(directory: Path) -> str:
             f"is a bundle (ONNX); run `electra-train restore {bundle} --output DIR` and give "
             "DIR/discriminator (of a classifier: DIR/classifier)"
         )
-    inner = directory / "discriminator"
-    if (inner / "config.json").is_file():
-        return f"has no config.json; give {inner}"
+    for inner in (directory / "discriminator", directory / "classifier"):
+        if (inner / "config.json").is_file():
+            return f"has no config.json; give {inner}"
     return "has no config.json; give a checkpoint in Hugging Face form"

@@ -29,7 +29,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         "pretrained": "pretrained: has no config.json; give pretrained/discriminator",
         "empty": "empty: has no config.json; give a checkpoint in Hugging Face form",
         "list": "is not a JSON object",
-        "nowhere": "nowhere: no such checkpoint directory; check the path$",
+        "nowhere": "nowhere: no such checkpoint directory; check the path .it is looked for in ",
         "hfl/chinese-electra": "not downloaded: run `hf download hfl/chinese-electra --local-dir",
     }.items():
         with pytest.raises(UserError, match=message):
@@ -38,8 +38,21 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert newest_bundle(Path("versions")) == Path("versions/10")
     assert newest_bundle(Path("versions/9")) == Path("versions/9")
     assert newest_bundle(Path("pretrained")) is None
+    for path in ("bundle", "versions"):
+        assert start_kind(Path(path)) == "bundle"
+    with pytest.raises(UserError, match="pretrained/discriminator: has no weights"):
+        start_kind(Path("pretrained"))
+    (tmp_path / "pretrained/discriminator/model.safetensors").touch()
+    with pytest.raises(UserError, match="pretrained/discriminator: has no tokenizer"):
+        start_kind(Path("pretrained"))
+    (tmp_path / "pretrained/discriminator/vocab.txt").touch()
     kinds = {path: start_kind(Path(path)) for path in ("bundle", "versions", "pretrained")}
     assert kinds == {"bundle": "bundle", "versions": "bundle", "pretrained": "pretraining"}
     assert start_kind(Path("pretrained/discriminator")) == "checkpoint"
+    (tmp_path / "pretrained/discriminator/config.json").write_text(
+        '{"model_type": "electra", "architectures": ["ElectraForMaskedLM"]}'
+    )
+    with pytest.raises(UserError, match="is a generator; give the discriminator"):
+        start_kind(Path("pretrained"))
     with pytest.raises(UserError, match=r"empty: has no config.json"):
         start_kind(Path("empty"))

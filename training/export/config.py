@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.tables.examples import Columns
+
 
 @dataclass(frozen=True)
 class ExportConfig:
@@ -46,6 +48,8 @@ class ExportConfig:
     texts: list[str] = field(default_factory=list)
     # Labelled table on which a classifier's precisions are compared; empty: agreement with fp32 on `texts`.
     test_data: str | None = None
+    # Columns of `test_data`, where their headers do not say.
+    columns: Columns = field(default_factory=Columns)
     # New names for labels as they stand in `test_data`, such as {"0": negative}.
     label_names: dict[str, str] = field(default_factory=dict)
     # Real errors (.jsonl: text, errors) on which an encoder's thresholds are fitted; empty: corrupted

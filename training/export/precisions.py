@@ -178,7 +178,12 @@ def _classifier_measurement(draft: Draft) -> Callable[[b.Measured], Quality]:
     multi_label = manifest.problem_type == "multi_label"
     if config.test_data is not None:
         table = read_test_table(
-            config.test_data, manifest.labels, multi_label, config.quality_rows, config.label_names
+            config.test_data,
+            manifest.labels,
+            multi_label,
+            config.quality_rows,
+            config.label_names,
+            config.columns,
         )
         return lambda numbers: classifier_quality(draft.model(numbers), table)
     texts = sentences_of(draft.documents, config.quality_rows)

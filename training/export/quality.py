@@ -17,7 +17,7 @@ from app.text.encoder import Encoded
 from training.errors import UserError, naming_rows
 from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
-from training.tables import Table, read_table
+from training.tables import Columns, Table, read_table
 from training.tables.checks import check_label_names
 
 Quality = dict[str, float]
@@ -67,6 +67,7 @@ def read_test_table(
     multi_label: bool,
     rows: int,
     label_names: dict[str, str] | None = None,
+    columns: Columns | None = None,
 ) -> Table:
     """A labelled table for a classifier with ``labels``, its first ``rows`` examples.
 
@@ -77,7 +78,7 @@ def read_test_table(
             nothing.
     """
     task = "multi_label" if multi_label else "single_label"
-    table = read_table(path, task, drop_empty=True, split="test", label_names=label_names)
+    table = read_table(path, task, columns, drop_empty=True, split="test", label_names=label_names)
     check_label_names([table], label_names or {}, may_lack=True)
     known = set(labels)
     for example in table.examples:

@@ -79,6 +79,7 @@ def finish(run: Run) -> Path:
                 "corpus_digest": run.shards.manifest.get(
                     "content_sha256", run.shards.manifest["parameters_digest"]
                 ),
+                **{key: before[key] for key in ("licence", "data") if key in before},
                 "heldout": run.history[-1][1].to_dict() if run.history else None,
                 "config": asdict(run.config),
             }

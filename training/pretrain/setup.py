@@ -24,7 +24,7 @@ from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
 from training.pretrain.resume import changed_settings
 from training.pretrain.rows import RowSource
-from training.pretrain.warmstart import record_of, warm_start
+from training.pretrain.warmstart import record_of, warm_start, weights_digest
 from training.pretrain.words import WordFinder
 from training.tokenizer import load_tokenizer
 
@@ -136,7 +136,9 @@ def set_up(
     output_dir.mkdir(parents=True, exist_ok=True)
     last = checkpoints.latest_good(output_dir / "checkpoints")
     if last is None and config.warm_start:
-        warm_start(model, tokenizer, Path(config.warm_start))
+        fresh = warm_start(model, tokenizer, Path(config.warm_start))
+        if fresh and place.first:
+            print(f"warm start: not in {config.warm_start}, so untrained: {', '.join(fresh)}")
     if last is None and config.word_initialization == "cooccurrence":
         _count_words(model, makers[0].source, special, config.seed, progress and place.first)
     model.to(place.device)
@@ -180,8 +182,12 @@ def set_up(
 
 def _restore(run: Run, last: checkpoints.Checkpoint) -> None:
     expected = identity(run)
+    before = last.state["identity"]
     for key, value in expected.items():
-        if last.state["identity"].get(key) != value:
+        # Checkpoints of before did not say what they started from; what is gone cannot be compared.
+        if key == "start" and (value is None or key not in before):
+            continue
+        if before.get(key) != value:
             raise UserError(
                 f"{last.path}: was trained with another {key}; choose another output directory, "
                 f"or restore the old {key}"
@@ -208,6 +214,7 @@ def identity(run: Run) -> dict[str, Any]:
         "corpus": run.shards.manifest["parameters_digest"],
         "model": run.electra.to_dict(),
         "seed": run.config.seed,
+        "start": weights_digest(Path(run.config.warm_start)) if run.config.warm_start else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
             skipped += load_generator(model, theirs)
             if (own := _words(tokenizer, theirs, generator, table)) is not None:  # type: ignore[arg-type]
                 table.copy_(own)  # type: ignore[operator]
+        else:
+            skipped.append("generator")
         if words is not None:
             if isinstance(other, DifferenceEmbeddings):
                 other.difference.weight.copy_(words - table)  # type: ignore[operator]
@@ -74,9 +77,26 @@ def read_state(directory: Path) -> dict[str, Tensor]:
     raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
 
 
+def weights_digest(path: Path) -> str | None:
+    """SHA-256 of the weights in ``path`` and of both networks in it; None where there are none (any more)."""
+    folders = (path, path / "discriminator", path / "generator")
+    files = [
+        file
+        for folder in folders
+        for kind in ("*.safetensors", "pytorch_model.bin")
+        for file in sorted(folder.glob(kind))
+    ]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest() if files else None
+
+
 def record_of(path: Path) -> dict[str, Any]:
     """What had gone into the weights in ``path``, where they are of an earlier run of ours: tokens_seen,
-    matmul_flops (None where they came out of a bundle, which does not say), hardware (a list); else nothing.
+    matmul_flops (None where they came out of a bundle, which does not say), hardware (a list), and licence
+    and data where they are known; else nothing.
     """
     for directory in (path, path.parent):
         try:
@@ -85,6 +105,8 @@ def record_of(path: Path) -> dict[str, Any]:
                 "tokens_seen": int(record["tokens_seen"]),
                 "matmul_flops": record.get("matmul_flops"),
                 "hardware": str(record["hardware"]).split(", then "),
+                # Terms of weights that came in a bundle.
+                **{key: record[key] for key in ("licence", "data") if key in record},
             }
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -103,6 +125,11 @@ def _words(tokenizer: Tokenizer, state: dict[str, Tensor], directory: Path, fres
         return None
     old = load_tokenizer(directory)
     known = old.get_vocab()
+    if max(known.values()) >= len(table):
+        raise UserError(
+            f"{directory}: the tokenizer has {max(known.values()) + 1} tokens, the word table {len(table)} "
+            "rows; copy the tokenizer that it was trained with"
+        )
     for token, index in tokenizer.get_vocab().items():
         if token in known:
             words[index] = table[known[token]]

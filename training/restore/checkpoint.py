@@ -28,8 +28,9 @@ from training.pretrain.warmstart import RECORD
 from training.restore.weights import GraphWeights, read_weights
 from training.tokenizer import load_tokenizer, save_tokenizer
 
-LEAST_COSINE = 0.98
+LEAST_COSINE = 0.995
 """Between last hidden states of a graph and of what is restored; in int8 the shipped ones have 0.999."""
+_WRITTEN = {"discriminator", "generator", "classifier", RECORD}
 
 
 def restore(bundle_dir: Path, output: Path) -> list[Path]:
@@ -43,11 +44,52 @@ def restore(bundle_dir: Path, output: Path) -> list[Path]:
     Raises:
         UserError: no bundle, one that is damaged or of another program, or an ``output`` with other files.
     """
+    bundle = _read(bundle_dir)
+    _refuse_to_lose(output)
+    return write_networks(bundle, output)
+
+
+def _read(bundle_dir: Path) -> Bundle:
     try:
-        bundle = read_bundle((newest_bundle(bundle_dir) or bundle_dir).absolute())
+        # What holds a copy may have any name.
+        return read_bundle(newest_bundle(bundle_dir) or bundle_dir, in_place=False)
     except BundleError as error:
         raise UserError(str(error)) from None
-    refuse_to_replace(output, RECORD, "checkpoints of a bundle or a pretraining")
+
+
+def _refuse_to_lose(output: Path) -> None:
+    """Only what was restored before, and nothing beside it, may be replaced."""
+    refuse_to_replace(output, RECORD, "networks of a bundle")
+    if not output.is_dir():
+        return
+    other = sorted(path.name for path in output.iterdir() if path.name not in _WRITTEN)
+    try:
+        restored = "bundle" in json.loads((output / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        restored = not any(output.iterdir())
+    if other or not restored:
+        what = other[0] if other else "networks that were not restored from a bundle"
+        raise UserError(f"{output}: holds {what}, which would be lost; name another directory as output")
+
+
+def gather_bundle(bundle_dir: Path, output: Path) -> list[str]:
+    """The networks as a pretraining leaves them, a classifier's as ``discriminator``; returns their names."""
+    with atomic_directory(output) as temporary:
+        places = write_networks(_read(bundle_dir), temporary / "networks")
+        for place in places:
+            name = place.name.replace("classifier", "discriminator")
+            place.rename(temporary / name)
+        (temporary / "networks" / RECORD).rename(temporary / RECORD)
+        (temporary / "networks").rmdir()
+    return [place.name.replace("classifier", "discriminator") for place in places]
+
+
+def write_networks(bundle: Bundle, output: Path) -> list[Path]:
+    """Write the networks of ``bundle`` into ``output``, whatever stands there; returns their directories.
+
+    Raises:
+        UserError: see ``restore``.
+    """
     tokenizer = load_tokenizer(bundle.tokenizer_file)
     names: dict[str, GraphName] = (
         {"classifier": "model"} if bundle.manifest.task == "classify" else {"discriminator": "model"}

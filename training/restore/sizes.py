@@ -8,6 +8,7 @@ from typing import Any
 from transformers import ElectraConfig
 
 from training.checkpoint_directory import read_checkpoint_values
+from training.errors import UserError
 from training.pretrain.warmstart import read_state
 
 _SAME = (
@@ -36,6 +37,11 @@ def model_sizes(directory: Path) -> dict[str, Any]:
         UserError: no ELECTRA checkpoint there.
     """
     ours = _values(directory / "discriminator")
+    if ours["hidden_act"] != "gelu":
+        raise UserError(
+            f"{directory / 'discriminator'}: hidden_act is {ours['hidden_act']!r}; "
+            "pretraining knows gelu only"
+        )
     sizes = {key: ours[key] for key in _SAME}
     if (directory / "generator").is_dir():
         theirs = _values(directory / "generator")

@@ -20,22 +20,27 @@ def gather(source: Path, output: Path) -> list[str]:
     """
     kind = start_kind(source)
     if kind == "bundle":
-        from training.restore.checkpoint import restore
+        from training.restore.checkpoint import gather_bundle
 
-        restored = [directory.name for directory in restore(source, output)]
-        if "classifier" in restored:  # its encoder is what counts; a head of other labels is made anew
-            (output / "classifier").rename(output / "discriminator")
-        return [name.replace("classifier", "discriminator") for name in restored]
+        return gather_bundle(source, output)
     names = ["discriminator"]
     if kind == "pretraining" and (source / "generator").is_dir():
         names.append("generator")
     with atomic_directory(output) as temporary:
         for name in names:
-            shutil.copytree(source if kind == "checkpoint" else source / name, temporary / name)
-        record = source / RECORD
-        if record.is_file():
-            shutil.copyfile(record, temporary / RECORD)
+            _copy(source if kind == "checkpoint" else source / name, temporary / name)
+        records = [folder / RECORD for folder in (source, source.parent) if (folder / RECORD).is_file()]
+        if records:
+            shutil.copyfile(records[0], temporary / RECORD)
         else:
             with atomic_file(temporary / RECORD, "w", encoding="utf-8") as stream:
                 json.dump({"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}, stream)
     return names
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Configuration, tokenizer and weights; what a trainer may have left beside them stays."""
+    target.mkdir()
+    for file in sorted(source.iterdir()):
+        if file.is_file() and file.suffix in (".json", ".txt", ".safetensors", ".bin"):
+            shutil.copyfile(file, target / file.name)

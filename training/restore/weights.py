@@ -85,7 +85,9 @@ def read_weights(file: Path) -> GraphWeights:
         if value in constants
     ]
     last = [node.output[0] for node in norms if "/encoder/layer." in node.name]
-    if not scaling or not last:
+    # GELU is what ELECTRA has; nothing else would be restored.
+    gelu = any(n.op_type == "Erf" and n.name.endswith("/intermediate_act_fn/Erf") for n in graph.node)
+    if not scaling or not last or not gelu:
         raise UserError(f"{file}: is no ELECTRA graph that `electra-train export` wrote; give such a bundle")
     epsilon = next(attribute.f for attribute in norms[0].attribute if attribute.name == "epsilon")
     return GraphWeights(

@@ -12,7 +12,6 @@ from training.errors import UserError
 from training.evaluate.config import CLASSIFIER_KEYS, ENCODER_KEYS
 from training.evaluate.report import JSON, MARKDOWN
 from training.finetune.config import FinetuneConfig
-from training.pretrain.hardware import hardware_name
 from training.run.inputs import evaluate_files, export_files, finetune_files, scorer_files
 from training.run.recipe import BundleRecipe, Recipe
 from training.run.results import show_evaluation, show_finetuning
@@ -96,7 +95,7 @@ class _Making:
             "recipe": recipe_path.as_posix(),
             "corpus_digest": record["corpus_digest"],
             "tokens_seen": record["tokens_seen"],
-            "hardware": record.get("hardware") or hardware_name(),
+            "hardware": record.get("hardware", ""),
             "checkpoint": str(checkpoint),
         }
         # Of weights that came in a bundle, its terms go on.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from training.errors import UserError
 from training.run.inputs import corpus_files
 from training.run.recipe import Recipe, TokenizerConfig
 from training.run.stages import StageLog
@@ -23,7 +24,7 @@ def networks(recipe: Recipe, stages: StageLog, progress: bool) -> Path:
     if recipe.start is not None:
         from training.restore.start import gather
 
-        source, started = Path(recipe.start), Path(recipe.output) / "start"
+        source, started = Path(recipe.start).expanduser(), Path(recipe.output) / "start"
         stages.run("start", _contents(stages, recipe.start), [started], lambda: gather(source, started))
     if recipe.pretrain is None:
         assert started is not None  # a recipe has the one or the other
@@ -41,9 +42,14 @@ def _going_on(recipe: Recipe, started: Path) -> Recipe:
     tokenizer, pretrain = recipe.tokenizer, recipe.pretrain
     if tokenizer == TokenizerConfig():
         tokenizer = replace(tokenizer, path=str(started / "discriminator"))
-    model = model_sizes(started) | pretrain.model
-    pretrain = replace(pretrain, model=model, warm_start=pretrain.warm_start or str(started))
-    return replace(recipe, tokenizer=tokenizer, pretrain=pretrain)
+    if not (started / "generator").is_dir():
+        print(f"{recipe.start} has no generator: one begins untrained")
+    try:
+        model = model_sizes(started) | pretrain.model
+        pretrain = replace(pretrain, model=model, warm_start=str(started))
+    except ValueError as error:
+        raise UserError(f"{recipe.name}: pretrain: does not fit {recipe.start}: {error}") from None
+    return replace(recipe, start=None, tokenizer=tokenizer, pretrain=pretrain)
 
 
 def _pretrained(recipe: Recipe, stages: StageLog, progress: bool) -> Path:

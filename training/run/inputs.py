@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint_directory import start_kind
+from app.bundle import BundleError, read_bundle
+from training.checkpoint_directory import newest_bundle, read_checkpoint_values, start_kind
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.files import is_saved_data_set, source_files
 from training.errors import UserError
@@ -129,10 +130,7 @@ def check_files(recipe: Recipe, stages: Sequence[str]) -> list[str]:
     """
     unseen = []
     if recipe.start is not None:
-        try:
-            start_kind(Path(recipe.start))
-        except UserError as error:
-            raise UserError(f"{recipe.name}: start: {error}") from None
+        _check_start(recipe, Path(recipe.start).expanduser())
     if recipe.corpus is not None:
         corpus_files(recipe.corpus)
         hub = [source.dataset for source in recipe.corpus.sources if source.dataset]
@@ -144,9 +142,26 @@ def check_files(recipe: Recipe, stages: Sequence[str]) -> list[str]:
         for part, config in _parts(recipe, bundle, stages):
             where = f"bundles.{bundle}.{part}"
             unseen += _check_exist(recipe, where, _part_named(recipe, where, config))
-            if isinstance(config, FinetuneConfig):
-                unseen += _check_tables(recipe, where, config)
+            unseen += _check_tables(recipe, bundle, where, config)
     return unseen
+
+
+def _check_start(recipe: Recipe, start: Path) -> None:
+    try:
+        kind = start_kind(start)
+        bundle = newest_bundle(start)
+        classifier = bundle is not None and read_bundle(bundle, verify=False, in_place=False).manifest.labels
+    except (UserError, BundleError) as error:
+        raise UserError(f"{recipe.name}: start: {error}") from None
+    if kind == "checkpoint":
+        names = read_checkpoint_values(start).get("architectures")
+        classifier = names != ["ElectraForPreTraining"] and names != ["ElectraForTokenClassification"]
+    plain = [name for name, parts in recipe.bundles.items() if parts.finetune is None]
+    if classifier and plain and recipe.pretrain is None:
+        raise UserError(
+            f"{recipe.name}: bundles.{plain[0]}: has no `finetune`, and {start} is no encoder that could be "
+            "exported as it is; give `finetune`, or start from an encoder"
+        )
 
 
 def _parts(recipe: Recipe, bundle: str, stages: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -190,19 +205,28 @@ def _check_exist(recipe: Recipe, where: str, named: Named) -> list[str]:
     return unseen
 
 
-def _check_tables(recipe: Recipe, where: str, config: FinetuneConfig) -> list[str]:
+def _check_tables(recipe: Recipe, bundle: str, where: str, config: Any) -> list[str]:
+    """Read the labelled tables of a part of ``bundle``."""
+    if isinstance(config, FinetuneConfig):
+        named, task, drop_empty = _named(config, "train", "dev", "test"), config.task, config.drop_empty
+    elif recipe.bundles[bundle].is_classifier and isinstance(config, ExportConfig | EvaluateConfig):
+        named = _named(config, *(("test_data",) if isinstance(config, ExportConfig) else ("train", "test")))
+        task, drop_empty = recipe.finetune_config(bundle, _UNMADE).task, True
+    else:
+        return []
     unseen = []
-    for split, path in _named(config, "train", "dev", "test"):
+    for key, path in named:
+        split = "test" if key == "test_data" else key
         if not Path(path).exists() and _made_by(recipe, path):
             continue
         if Path(path).is_dir() or Path(path).stat().st_size > _LARGEST_TABLE:
             kind = "a saved data set" if Path(path).is_dir() else "a large table"
-            unseen.append(f"{where}.{split}: what is in {path}, {kind}")
+            unseen.append(f"{where}.{key}: what is in {path}, {kind}")
             continue
         try:
-            read_table(path, config.task, config.columns, split=split, drop_empty=config.drop_empty)
+            read_table(path, task, config.columns, split=split, drop_empty=drop_empty)
         except UserError as error:
-            raise UserError(f"{recipe.name}: {where}.{split}: {error}") from None
+            raise UserError(f"{recipe.name}: {where}.{key}: {error}") from None
     return unseen
 
 

@@ -87,6 +87,10 @@ class Recipe:
             raise ValueError(f"key {missing!r} is missing; `corpus` and `pretrain` come together")
         if self.pretrain is None and self.start is None:
             raise ValueError("nothing to start from; give `corpus` and `pretrain`, or `start`")
+        if self.start is not None and self.pretrain is not None:
+            for key, usual in (("warm_start", None), ("word_initialization", "normal")):
+                if getattr(self.pretrain, key) != usual:
+                    raise ValueError(f"pretrain.{key}: the weights are those of `start`; leave one out")
 
     def finetune_config(self, bundle: str, checkpoint: Path) -> FinetuneConfig:
         """The fine-tuning of ``bundle``, starting from ``checkpoint``."""
@@ -100,7 +104,8 @@ class Recipe:
 
     def export_config(self, bundle: str, **known: Any) -> ExportConfig:
         """The export of ``bundle``; ``known`` are the keys that the run itself fills in."""
-        values = {"name": bundle, "models_dir": self.models, **known, **self.bundles[bundle].export}
+        values = {"name": bundle, "models_dir": self.models, **self._table_keys(bundle), **known}
+        values |= self.bundles[bundle].export
         return from_mapping(ExportConfig, values, f"{self.name}: bundles.{bundle}.export")
 
     def scorer_config(self, bundle: str, place: Path) -> ScorerConfig:
@@ -108,13 +113,20 @@ class Recipe:
         values = {"bundle": str(place), **(self.bundles[bundle].scorer or {})}
         return from_mapping(ScorerConfig, values, f"{self.name}: bundles.{bundle}.scorer")
 
+    def _table_keys(self, bundle: str) -> dict[str, Any]:
+        """What `finetune` says of a classifier's tables holds for those of the other stages too."""
+        parts = self.bundles[bundle]
+        told = parts.finetune if parts.is_classifier and parts.finetune else {}
+        return {key: told[key] for key in ("columns", "label_names") if key in told}
+
     def is_judged(self, bundle: str) -> bool:
         """Whether the recipe names anything to judge ``bundle`` by."""
         return self.evaluate_config(bundle, Path("report")).has_data
 
     def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
         """The evaluation of ``bundle``; its figures go into the bundle where the recipe does not refuse."""
-        values = {"output": str(output), "record": True, **(self.bundles[bundle].evaluate or {})}
+        values = {"output": str(output), "record": True, **self._table_keys(bundle)}
+        values |= self.bundles[bundle].evaluate or {}
         return from_mapping(EvaluateConfig, values, f"{self.name}: bundles.{bundle}.evaluate")
 
 

@@ -48,6 +48,24 @@ def test_both_networks_of_an_encoder(models: Path, material: Path, tmp_path: Pat
     with pytest.raises(UserError, match="name another directory"):
         restore(models / "encoder" / "1", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    # What a pretraining left has the same names; and beside what was restored something may have come.
+    (tmp_path / "out" / "more").mkdir()
+    with pytest.raises(UserError, match="out: holds more, which would be lost"):
+        restore(models / "encoder", tmp_path / "out")
+    (tmp_path / "out" / "more").rmdir()
+    (tmp_path / "out" / "pretrain.json").write_text("{}")
+    with pytest.raises(UserError, match="holds networks that were not restored"):
+        restore(models / "classifier", tmp_path / "out")
+    assert places[0].is_dir()
+
+
+def test_a_bundle_is_found_wherever_it_stands(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(models / "encoder")
+    shutil.copytree(models / "encoder" / "1", tmp_path / "a" / "copy")
+    (tmp_path / "a" / ".2.tmp").mkdir()
+    (tmp_path / "a" / ".2.tmp" / MANIFEST_NAME).write_text("{}")
+    for place in ("link", "a/copy", "a"):
+        assert len(restore(tmp_path / place, tmp_path / "out")) == 2
 
 
 def test_a_classifier_keeps_its_labels_and_kind(
@@ -129,12 +147,18 @@ def test_damaged_or_foreign_bundles_are_refused(models: Path, tmp_path: Path) ->
     change(other)
     with pytest.raises(UserError, match=r"as `electra-train export` writes it: .*position_embeddings"):
         restore(bundle, tmp_path / "out")
-    # As it is, but with another activation.
+    # As it is, but with attention weights of another kind; and with another activation.
     other = onnx.load_from_string(whole)
     for node in other.graph.node:
-        if node.op_type == "Erf":
-            node.op_type = "Neg"
+        if node.op_type == "Softmax":
+            node.op_type = "LogSoftmax"
     change(other)
     with pytest.raises(UserError, match="computes something else"):
+        restore(bundle, tmp_path / "out")
+    for node in other.graph.node:
+        if node.op_type == "Erf":
+            node.op_type = "Tanh"
+    change(other)
+    with pytest.raises(UserError, match="is no ELECTRA graph"):
         restore(bundle, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -181,7 +181,40 @@ def test_weights_to_start_from_are_looked_at_first(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"x: start: .*has no config.json"):
         check_files(read_recipe(recipe), ["start"])
     put(tmp_path / "start" / "1" / MANIFEST_NAME, "{}")
+    with pytest.raises(UserError, match=r"x: start: .*bundle.json: key name: Field required"):
+        check_files(read_recipe(recipe), ["start"])
+    shipped = MANUAL.parents[1] / "models"
+    text = recipe.read_text(encoding="utf-8")
+    put(recipe, text.replace(f"{tmp_path}/start", str(shipped / "encoder")))
     assert check_files(read_recipe(recipe), ["start"]) == []
+    # What was trained to classify is no encoder; it may be trained further.
+    put(recipe, text.replace(f"{tmp_path}/start", str(shipped / "sentiment")))
+    with pytest.raises(
+        UserError, match=r"bundles\.encoder: has no `finetune`, and .*sentiment is no encoder"
+    ):
+        check_files(read_recipe(recipe), ["start"])
+
+
+def test_what_finetune_says_of_tables_holds_for_all_stages(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        put(tmp_path / f"{name}.tsv", "类别\t评论\n好\t很好\n坏\t难吃\n")
+    said = "columns: {text: 评论, label: 类别}, label_names: {好: good, 坏: bad}"
+    tables = f"train: [{tmp_path}/train.tsv]"
+    recipe = put(
+        tmp_path / "recipe.yaml",
+        f"name: x\noutput: {tmp_path}/runs\nmodels: {tmp_path}/models\n"
+        f"start: {MANUAL.parents[1]}/models/encoder\nbundles:\n  a:\n"
+        f"    finetune: {{{tables}, {said}}}\n    export: {{test_data: {tmp_path}/test.tsv}}\n"
+        f"    evaluate: {{{tables}, test: {tmp_path}/test.tsv}}\n",
+    )
+    known = read_recipe(recipe)
+    assert known.export_config("a", checkpoint="c").columns == known.finetune_config("a", tmp_path).columns
+    assert known.evaluate_config("a", tmp_path).label_names == {"好": "good", "坏": "bad"}
+    assert check_files(known, stage_names(known)) == []
+    # Tables of every stage are read before the first one starts.
+    put(tmp_path / "test.tsv", "类别\tb\n好\t很好\n")
+    with pytest.raises(UserError, match=r"bundles\.a\.export\.test_data: .*no column '评论'"):
+        check_files(known, stage_names(known))
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from training.errors import UserError
 from training.export.checkpoint import load_checkpoint
 from training.export.dry_run import write_checkpoints, write_text
 from training.run.foundation import networks
@@ -77,6 +78,31 @@ def test_pretraining_goes_on_from_them(values: dict[str, Any], tmp_path: Path) -
     for (name, before), after in zip(start.named_parameters(), end.parameters(), strict=True):
         assert 0 <= float((before - after).detach().abs().max()) < 1e-3, name
     assert any(bool((a != b).any()) for a, b in zip(start.parameters(), end.parameters(), strict=True))
+    # Other weights under the same name: what was trained from the old ones is no result of them.
+    write_checkpoints(tmp_path / "pretrained", seed=1)
+    with pytest.raises(UserError, match="was trained with another start; choose another output directory"):
+        run(recipe_of(going_on))
     record = json.loads((place / "pretrain.json").read_text(encoding="utf-8"))
     assert record["config"]["warm_start"] == str(tmp_path / "runs" / "start")
     assert record["config"]["model"]["embedding_sharing"] == "gdes"
+
+
+def test_terms_of_a_start_go_on_through_pretraining(values: dict[str, Any], tmp_path: Path) -> None:
+    known = {"tokens_seen": 7, "hardware": "a", "corpus_digest": "c", "licence": "other", "data": ["news"]}
+    (tmp_path / "pretrained" / "pretrain.json").write_text(json.dumps(known))
+    text = {"sources": [{"path": str(tmp_path / "text.txt"), "documents": "line"}], "held_out": 0.2}
+    place, _ = run(recipe_of(values | {"corpus": text | {"min_characters": 4}, "pretrain": PRETRAIN}))
+    record = json.loads((place / "pretrain.json").read_text(encoding="utf-8"))
+    assert (record["licence"], record["data"], record["matmul_flops"]) == ("other", ["news"], None)
+    assert record["tokens_seen"] == 7 + 2 * 32 * 4
+    assert record["hardware"].startswith("a, then ")
+
+
+def test_what_does_not_go_together_is_said_before_any_work(values: dict[str, Any], tmp_path: Path) -> None:
+    text = {"sources": [{"path": str(tmp_path / "text.txt"), "documents": "line"}]}
+    for key, value in (("warm_start", "x"), ("word_initialization", "cooccurrence")):
+        with pytest.raises(UserError, match=f"pretrain.{key}: the weights are those of `start`"):
+            recipe_of(values | {"corpus": text, "pretrain": PRETRAIN | {key: value}})
+    too_long = PRETRAIN | {"phases": [{"steps": 2, "length": 128}]}  # the start knows 64 positions
+    with pytest.raises(UserError, match=r"x: pretrain: does not fit .*rows of 128 tokens"):
+        run(recipe_of(values | {"corpus": text, "pretrain": too_long}))
