@@ -46,7 +46,17 @@ def restore(bundle_dir: Path, output: Path) -> list[Path]:
     """
     bundle = _read(bundle_dir)
     _refuse_to_lose(output)
-    return write_networks(bundle, output)
+    return _write(bundle, output, "classifier" if bundle.manifest.task == "classify" else "discriminator")
+
+
+def restore_start(bundle_dir: Path, output: Path) -> list[Path]:
+    """The same as a pretraining leaves it: a classifier's network is ``discriminator`` too. What stands in
+    ``output`` is replaced.
+
+    Raises:
+        UserError: see ``restore``.
+    """
+    return _write(_read(bundle_dir), output, "discriminator")
 
 
 def _read(bundle_dir: Path) -> Bundle:
@@ -72,28 +82,10 @@ def _refuse_to_lose(output: Path) -> None:
         raise UserError(f"{output}: holds {what}, which would be lost; name another directory as output")
 
 
-def gather_bundle(bundle_dir: Path, output: Path) -> list[str]:
-    """The networks as a pretraining leaves them, a classifier's as ``discriminator``; returns their names."""
-    with atomic_directory(output) as temporary:
-        places = write_networks(_read(bundle_dir), temporary / "networks")
-        for place in places:
-            name = place.name.replace("classifier", "discriminator")
-            place.rename(temporary / name)
-        (temporary / "networks" / RECORD).rename(temporary / RECORD)
-        (temporary / "networks").rmdir()
-    return [place.name.replace("classifier", "discriminator") for place in places]
-
-
-def write_networks(bundle: Bundle, output: Path) -> list[Path]:
-    """Write the networks of ``bundle`` into ``output``, whatever stands there; returns their directories.
-
-    Raises:
-        UserError: see ``restore``.
-    """
+def _write(bundle: Bundle, output: Path, main: str) -> list[Path]:
+    """Write the bundle's networks, that of its ``model`` graph as ``main``; returns their directories."""
     tokenizer = load_tokenizer(bundle.tokenizer_file)
-    names: dict[str, GraphName] = (
-        {"classifier": "model"} if bundle.manifest.task == "classify" else {"discriminator": "model"}
-    )
+    names: dict[str, GraphName] = {main: "model"}
     if "generator" in bundle.manifest.graphs:
         names["generator"] = "generator"
     with atomic_directory(output) as temporary:

@@ -16,13 +16,13 @@ def gather(source: Path, output: Path) -> list[str]:
     ``generator`` where there is one, and ``pretrain.json``. Returns their names.
 
     Raises:
-        UserError: nothing to start from (see ``start_kind``, ``restore``).
+        UserError: nothing to start from (see ``start_kind``, ``restore_start``).
     """
     kind = start_kind(source)
     if kind == "bundle":
-        from training.restore.checkpoint import gather_bundle
+        from training.restore.checkpoint import restore_start
 
-        return gather_bundle(source, output)
+        return [directory.name for directory in restore_start(source, output)]
     names = ["discriminator"]
     if kind == "pretraining" and (source / "generator").is_dir():
         names.append("generator")

@@ -21,7 +21,7 @@ intermediate-NAME, finetune-NAME, export-NAME, scorer-NAME, evaluate-NAME.
 A stage whose inputs did not change is not run again; a stage that was stopped goes on where it stopped.
 """
 # What a dry run says beside the files that it did not look at.
-_NOT_READ = "what is in the files of other stages than fine-tunings; all of them are there"
+_NOT_READ = "what is in the other files, apart from labelled tables; all of them are there"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

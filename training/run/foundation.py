@@ -42,8 +42,6 @@ def _going_on(recipe: Recipe, started: Path) -> Recipe:
     tokenizer, pretrain = recipe.tokenizer, recipe.pretrain
     if tokenizer == TokenizerConfig():
         tokenizer = replace(tokenizer, path=str(started / "discriminator"))
-    if not (started / "generator").is_dir():
-        print(f"{recipe.start} has no generator: one begins untrained")
     try:
         model = model_sizes(started) | pretrain.model
         pretrain = replace(pretrain, model=model, warm_start=str(started))

@@ -77,7 +77,7 @@ def test_a_second_run_does_nothing_again(finished: Path, capsys: pytest.CaptureF
 def test_a_recipe_is_rehearsed_on_synthetic_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(TINY), "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "not looked at: what is in the files of other stages than fine-tunings" in shown
+    assert "not looked at: what is in the other files, apart from labelled tables" in shown
     assert "dry run: every stage passed, 3 bundle(s)" in shown
 
 
