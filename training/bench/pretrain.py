@@ -29,11 +29,12 @@ from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
 from training.electra.masking import choose_masked
 from training.errors import UserError
+from training.hardware import hardware_name, native_bfloat16
 from training.pretrain.batches import Prefetcher
 from training.pretrain.config import PhaseConfig, PretrainConfig
-from training.pretrain.hardware import Place, autocast, hardware_name, join, leave, native_bfloat16
 from training.pretrain.loop import make_batch
 from training.pretrain.parallel import largest
+from training.pretrain.place import Place, autocast, join, leave
 from training.pretrain.recorded import BEFORE, updater
 from training.pretrain.setup import Run, set_up
 from training.synthetic import write_synthetic_shards

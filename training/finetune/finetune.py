@@ -23,7 +23,6 @@ from training.finetune.baseline_scores import baseline_scores
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
 from training.finetune.features import FeatureBuilder, check_vocabulary, unknown_share, with_teacher
-from training.finetune.hardware import description, granted_threads, use_bf16
 from training.finetune.linear import TFIDF, linear_teacher
 from training.finetune.metrics import averaged, majority_scores, primary_metric, score
 from training.finetune.model import read_config
@@ -31,6 +30,7 @@ from training.finetune.ngrams import add_ngrams
 from training.finetune.seed_run import RESULT_NAME, RunParts, SeedResult, run_seed, seed_logits
 from training.finetune.teacher import teacher_logits
 from training.finetune.trainer import Split
+from training.hardware import default_device, granted_threads, hardware_name, native_bfloat16
 from training.tokenizer import load_tokenizer
 
 REPORT_NAME = "finetune.json"
@@ -92,7 +92,8 @@ def finetune(
         "dev": together["dev"]["together"] if together else chosen_result.dev,
         "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
         "rows": quality,
-        "hardware": description(threads),
+        "hardware": hardware_name(),
+        "torch": torch.__version__,
         "precision": "bf16" if parts.bf16 else "fp32",
         "threads": threads,
         "fingerprint": fingerprint,
@@ -149,7 +150,7 @@ def _parts(config: FinetuneConfig, data: RunData, *, progress: bool) -> tuple[Ru
         test=Split(data.test, builder.build(data.test) if data.test else []),
         majority=majority,
         metric=metric,
-        bf16=use_bf16(config.precision),
+        bf16=config.precision == "bf16" or (config.precision == "auto" and native_bfloat16(default_device())),
         progress=progress,
     )
     return parts, {

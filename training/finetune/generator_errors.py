@@ -14,9 +14,9 @@ from training.electra.huggingface import quiet_hub
 from training.errors import UserError
 from training.finetune.corruption import Sampler
 from training.finetune.features import Feature, check_vocabulary, collate
-from training.finetune.hardware import default_device
 from training.finetune.model import read_config
 from training.finetune.predict import length_batches
+from training.hardware import default_device
 from training.tokenizer import SPECIAL_TOKENS, load_tokenizer
 
 Job = tuple[str, Sequence[tuple[int, int]]]

@@ -17,7 +17,6 @@ from training.electra.huggingface import quiet_hub
 from training.files import atomic_directory
 from training.finetune.config import FinetuneConfig
 from training.finetune.features import Feature
-from training.finetune.hardware import default_device
 from training.finetune.kernels import use_fast_kernels
 from training.finetune.losses import class_weights
 from training.finetune.metrics import has_failed, score
@@ -25,6 +24,7 @@ from training.finetune.model import load_model, save_checkpoint
 from training.finetune.pooling import start_with_mean
 from training.finetune.predict import predict_logits
 from training.finetune.trainer import ElectraTrainer, Split, last_checkpoint, training_arguments
+from training.hardware import default_device
 
 RESULT_NAME = "result.json"
 

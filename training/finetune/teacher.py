@@ -11,9 +11,9 @@ import torch
 from training.errors import UserError
 from training.finetune.config import FinetuneConfig
 from training.finetune.features import Feature, FeatureBuilder, check_vocabulary
-from training.finetune.hardware import default_device
 from training.finetune.model import load_model, read_config
 from training.finetune.predict import ngram_logits, predict_logits
+from training.hardware import default_device
 from training.ngrams.model import load_ngrams
 from training.tables import TOKEN_TASKS, Example
 from training.tokenizer import load_tokenizer

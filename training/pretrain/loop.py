@@ -17,11 +17,11 @@ from training.errors import Stopped
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, Prefetcher, to_device
 from training.pretrain.config import PretrainConfig
-from training.pretrain.hardware import autocast, join, leave
 from training.pretrain.health import Health, alarms, evaluate
 from training.pretrain.log import RunLog
 from training.pretrain.meter import Meter
 from training.pretrain.parallel import is_sharded, largest, release
+from training.pretrain.place import autocast, join, leave
 from training.pretrain.recorded import updater
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save

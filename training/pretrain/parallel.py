@@ -22,7 +22,7 @@ from training.electra.model import Electra, Layer
 from training.electra.optimizer import ElectraAdam, clip_gradients, clip_parts
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
-from training.pretrain.hardware import Place
+from training.pretrain.place import Place
 from training.pretrain.shared_copies import SharedCopies, share
 
 # Two sizes of layer, rows of one document or of several, bfloat16 or float32 coming in, phases.

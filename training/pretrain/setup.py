@@ -15,13 +15,14 @@ from training.electra.losses import Batch, Sums, joint_forward, joint_loss
 from training.electra.model import Electra
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
+from training.hardware import hardware_name
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, SpecialIds
 from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import count, start_from_counts
-from training.pretrain.hardware import Place, autocast, hardware_name
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
+from training.pretrain.place import Place, autocast
 from training.pretrain.resume import changed_settings
 from training.pretrain.rows import RowSource
 from training.pretrain.warmstart import record_of, warm_start, weights_digest

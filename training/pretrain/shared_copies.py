@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from training.electra.optimizer import ElectraAdam
-from training.pretrain.hardware import Place
+from training.pretrain.place import Place
 
 _ALIGNED = 16  # floats: every tensor begins at a cache line
 

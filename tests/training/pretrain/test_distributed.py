@@ -20,10 +20,10 @@ from training.electra.model import Electra
 from training.errors import UserError
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.config import PretrainConfig
-from training.pretrain.hardware import Place
 from training.pretrain.health import evaluate
 from training.pretrain.log import read_log
 from training.pretrain.parallel import compile_layers, shard
+from training.pretrain.place import Place
 from training.pretrain.setup import JointModel
 
 pytestmark = pytest.mark.timeout(900)  # two processes that start on a busy machine

@@ -10,10 +10,11 @@ from transformers import AutoTokenizer, ElectraForMaskedLM, ElectraForPreTrainin
 from tests.training.pretrain.run_here import tiny_config, train
 from training.corpus import CorpusConfig, SourceConfig, build
 from training.errors import UserError
+from training.hardware import hardware_name
 from training.pretrain.config import PhaseConfig
-from training.pretrain.hardware import hardware_name, join
 from training.pretrain.log import read_log
 from training.pretrain.loop import pretrain
+from training.pretrain.place import join
 from training.pretrain.setup import set_up, warn_of_little_text
 from training.synthetic import synthetic_documents
 from training.tokenizer import load_tokenizer

@@ -11,8 +11,8 @@ import torch
 from tests.training.pretrain.run_here import prepare, tiny_config
 from training.pretrain import recorded
 from training.pretrain.config import PhaseConfig
-from training.pretrain.hardware import Place, autocast
 from training.pretrain.loop import make_batch
+from training.pretrain.place import Place, autocast
 from training.pretrain.recorded import BEFORE, RecordedUpdates, Totals, Work, updater
 from training.pretrain.setup import Run, set_up
 

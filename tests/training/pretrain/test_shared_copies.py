@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.pretrain.hardware import Place
+from training.pretrain.place import Place
 from training.pretrain.shared_copies import can_share
 
 pytestmark = pytest.mark.timeout(300)
@@ -18,7 +18,7 @@ import os
 import torch
 from torch import distributed, nn
 from training.electra.optimizer import ElectraAdam, parameter_groups
-from training.pretrain.hardware import join
+from training.pretrain.place import join
 from training.electra.optimizer import clip_parts
 from training.pretrain.shared_copies import share
 

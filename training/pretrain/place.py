@@ -1,16 +1,16 @@
-"""What this process computes on: device, number format, and its place among other processes."""
+"""The place of this process among others: its rank, the device that it computes on, and in which numbers."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import distributed
 
 from training.allocator import keep_freed_memory
 from training.errors import UserError
+from training.hardware import native_bfloat16
 from training.pretrain.config import Numbers
 
 
@@ -51,19 +51,6 @@ def leave(place: Place) -> None:
         distributed.destroy_process_group()
 
 
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware: elsewhere it is emulated and far slower than
-    float32.
-    """
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
 def autocast(numbers: Numbers, device: torch.device) -> torch.autocast:
     """The autocast context for ``numbers``; parameters stay in float32.
 
@@ -75,16 +62,3 @@ def autocast(numbers: Numbers, device: torch.device) -> torch.autocast:
         raise UserError("numbers: bfloat16 is emulated on this processor and far slower; use auto or float32")
     enabled = native and numbers != "float32"
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-def hardware_name() -> str:
-    """The processor or GPU of this machine, for model cards."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    name = "CPU"
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="ignore").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
