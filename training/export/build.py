@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ import torch
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-import training
 from app import bundle as b
 from app.runtime.threads import available_threads
 from app.text.encoder import TextEncoder
@@ -42,6 +37,7 @@ from training.export.graphs import (
     write_graph,
 )
 from training.export.precisions import choose_precisions
+from training.export.provenance import provenance
 from training.export.target import target_directory
 from training.export.texts import pieces_of_lengths, read_documents
 from training.export.tokenizers_agree import require_same_ids
@@ -220,16 +216,7 @@ def _manifest(
         graphs=graphs,
         tokenizer=b.file_entry(root, b.TOKENIZER_NAME),
         experimental=config.experimental,
-        provenance=b.Provenance(
-            recipe=config.recipe or "none: exported from a checkpoint directory",
-            code_revision=_code_revision(),
-            corpus_digest=config.corpus_digest,
-            tokens_seen=config.tokens_seen,
-            hardware=config.hardware,
-            licence=config.licence or "",
-            date=date.today().isoformat(),
-            data=list(config.data) or _finetuning_data(checkpoint.path),
-        ),
+        provenance=provenance(config, checkpoint.path),
         **own,
     )
 
@@ -238,36 +225,3 @@ def _unstated(config: ExportConfig) -> list[str]:
     if config.licence:
         return []
     return ["licence: not stated, and the model card says so; name it with --licence, such as apache-2.0"]
-
-
-def _finetuning_data(checkpoint: Path) -> list[str]:
-    """The training tables that ``finetune.json`` beside a checkpoint of ours names, with the last folder."""
-    try:
-        record = json.loads((checkpoint / "finetune.json").read_text(encoding="utf-8"))
-        tables = [(Path(table["path"]), table["rows"], table["sha256"]) for table in record["data"]["train"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [f"{_short(path)}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables]
-
-
-def _short(path: Path) -> str:
-    """The file's name with that of its folder, which a path relative to here need not hold."""
-    folder = (path.resolve() if path.exists() else path).parent.name
-    return f"{folder}/{path.name}" if folder else path.name
-
-
-def _code_revision() -> str:
-    """The package's version, and the commit where it runs from a checkout."""
-    version = importlib.metadata.version("electra-platform")
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=Path(training.__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version}+{commit}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import (
     ElectraForMaskedLM,
@@ -91,10 +92,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{path}: the weights do not fit config.json ({reason}); copy the checkpoint again"
+            f"{path}: the weights are damaged or do not fit config.json ({reason}); copy the checkpoint again"
         ) from None
     missing = sorted(set(report["missing_keys"]))
     if missing:

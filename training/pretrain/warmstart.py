@@ -64,17 +64,25 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
 
 
 def read_state(directory: Path) -> dict[str, Tensor]:
-    """The state dict of a Hugging Face directory; pickled weights are read as tensors only."""
+    """The state dict of a Hugging Face directory; pickled weights are read as tensors only.
+
+    Raises:
+        UserError: no directory, no weights in it, or weights that cannot be read.
+    """
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; warm_start names a local checkpoint directory")
-    shards = sorted(directory.glob("*.safetensors"))
-    if shards:
-        return {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
-    pickled = directory / "pytorch_model.bin"
-    if pickled.is_file():
-        state: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True)
-        return state
-    raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
+    files = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("pytorch_model.bin"))
+    if not files:
+        raise UserError(f"{directory}: no model.safetensors and no pytorch_model.bin; copy the weights there")
+    state: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            pickled = file.suffix == ".bin"
+            state |= torch.load(file, map_location="cpu", weights_only=True) if pickled else load_file(file)
+        except Exception as error:  # the bytes of a damaged pickle end in any kind of error
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UserError(f"{file}: cannot be read ({reason}); copy the weights again") from None
+    return state
 
 
 def weights_digest(path: Path) -> str | None:

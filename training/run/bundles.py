@@ -90,6 +90,7 @@ class _Making:
     def export(self, checkpoint: Path, generator: Path, record: dict[str, Any], recipe_path: Path) -> Path:
         """The bundle; ``record`` says what went into the weights before this run."""
         from training.export import export
+        from training.export.provenance import fine_tuning_data
 
         known: dict[str, Any] = {
             "recipe": recipe_path.as_posix(),
@@ -103,7 +104,8 @@ class _Making:
         if not self.parts.is_classifier and generator.is_dir():
             known["generator"] = str(generator)
         config = self.recipe.export_config(self.name, **known)
-        config = replace(config, data=[*record.get("data", []), *config.data])
+        own = config.data or fine_tuning_data(checkpoint)
+        config = replace(config, data=[*record.get("data", []), *own])
         version = [Path(self.recipe.models) / self.name / config.version] if config.version else []
         place: str = self.stages.run(
             f"export-{self.name}",

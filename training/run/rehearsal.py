@@ -1,5 +1,5 @@
 """Dry runs of a recipe: every step of the real thing on synthetic text, in seconds, in a directory that
-is thrown away.
+is thrown away. Weights that it starts from are real: whether they can be used is what one wants to know.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from training.corpus import CorpusConfig, SourceConfig
 from training.run.recipe import BundleRecipe, Recipe, TokenizerConfig
@@ -17,7 +18,9 @@ _GOOD, _BAD = ("很好吃", "喜欢", "满意", "great"), ("难吃", "讨厌", "
 
 
 def rehearse(recipe: Recipe) -> int:
-    """Run all stages of ``recipe`` on synthetic text with a very small model; returns the exit code."""
+    """Run all stages of ``recipe`` on synthetic text, with a very small model unless it starts from one;
+    returns the exit code.
+    """
     from training.run.everything import run_recipe
 
     with tempfile.TemporaryDirectory(prefix="electra-dry-run-") as scratch:
@@ -28,15 +31,27 @@ def rehearse(recipe: Recipe) -> int:
             recipe,
             output=str(root / "runs"),
             models=str(root / "models"),
-            start=None,
             corpus=CorpusConfig(sources=(SourceConfig(path=str(root / "text.txt")),), held_out=0.1),
             tokenizer=TokenizerConfig(vocab_size=8192, characters=100_000),
             pretrain=small_pretrain_config(),
             bundles=bundles,
         )
+        if recipe.start is not None:
+            small = replace(small, **_going_on(recipe))
         published = run_recipe(small, root / "recipe.yaml", progress=False)
     print(f"dry run: every stage passed, {len(published)} bundle(s) made and thrown away")
     return 0
+
+
+def _going_on(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe with ``start`` keeps of its own: vocabulary and sizes are those of the weights."""
+    if recipe.pretrain is None:
+        return {"corpus": recipe.corpus, "tokenizer": recipe.tokenizer, "pretrain": None}
+    phases = tuple(replace(phase, steps=2, rows=4) for phase in recipe.pretrain.phases)
+    small = replace(
+        small_pretrain_config(), preset=recipe.pretrain.preset, model=recipe.pretrain.model, phases=phases
+    )
+    return {"tokenizer": recipe.tokenizer, "pretrain": small}
 
 
 def _write_inputs(root: Path) -> None:

@@ -35,7 +35,8 @@ class StageLog:
     def files_digest(self, paths: list[str]) -> list[tuple[str, str]]:
         """Name and SHA-256 of files (folders: of every file in them), to notice changed inputs.
 
-        A copy with new times is no change. A file whose size and time are as they were is not read again.
+        Files of a folder are named from there, so another way to write its path is no change, nor is a copy
+        with new times. A file whose size and time are as they were is not read again.
         """
         path = self._directory / "digests.json"
         try:
@@ -52,7 +53,8 @@ class StageLog:
                     if key not in known:
                         with file.open("rb") as stream:
                             known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-                    found.append((str(file), known[key]))
+                    name = file.relative_to(given) if given.is_dir() else file
+                    found.append((str(name), known[key]))
         if known != before:
             with atomic_file(path, "w", encoding="utf-8") as stream:
                 json.dump(known, stream, ensure_ascii=False, indent=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -94,31 +93,6 @@ def test_versions_count_up_and_a_taken_one_is_refused(models: Path, material: Pa
         export(ExportConfig(version="10", **common, **settings), progress=False)
     again = ExportConfig(version="10", replace=True, licence="mit", **common, **settings)
     assert read_bundle(export(again, progress=False)).manifest.provenance.licence == "mit"
-
-
-def test_the_card_names_the_tables_of_fine_tuning(
-    material: Path,
-    settings: dict,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.tsv").touch()
-    checkpoint = tmp_path / "tuned"
-    shutil.copytree(material / "classifier", checkpoint)
-    paths = ("/some/where/waimai/train.tsv", "train.tsv", "gone.tsv")
-    record = {"data": {"train": [{"path": path, "rows": 9, "sha256": "ab" * 32} for path in paths]}}
-    (checkpoint / "finetune.json").write_text(json.dumps(record))
-    config = ExportConfig(
-        name="x", checkpoint=str(checkpoint), models_dir=str(tmp_path / "models"), **settings
-    )
-    bundle = read_bundle(export(config, progress=False))
-    names = ("waimai/train.tsv", f"{tmp_path.name}/train.tsv", "gone.tsv")
-    assert bundle.manifest.provenance.data == [f"{name}: 9 rows, sha256 {'ab' * 8}" for name in names]
-    assert bundle.manifest.provenance.licence == ""
-    assert capsys.readouterr().out.count("licence: not stated, and the model card says so") == 1
-    assert "- waimai/train.tsv: 9 rows" in (bundle.path / "README.md").read_text(encoding="utf-8")
 
 
 def test_one_precision_alone(material: Path, settings: dict, tmp_path: Path) -> None:

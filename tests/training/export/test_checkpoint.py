@@ -84,6 +84,9 @@ def test_configurations_that_cannot_be_served(changes: dict, message: str, copy:
 def test_files_that_are_missing_or_broken(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such checkpoint directory"):
         load_checkpoint(tmp_path / "nowhere")
+    (copy / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="the weights are damaged or do not fit"):
+        load_checkpoint(copy)
     (copy / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json: cannot be read"):
         load_checkpoint(copy)

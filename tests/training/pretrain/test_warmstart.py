@@ -115,6 +115,14 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
         warm_start(same_size(100), None, tmp_path / "empty")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("damage", [b"", b"no weights", b"\x80\x02half"])
+def test_damaged_weights_are_named(name: str, damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(damage)
+    with pytest.raises(UserError, match=rf"{name}: cannot be read \(.*\); copy the weights again"):
+        warm_start(same_size(100), None, tmp_path)  # type: ignore[arg-type]
+
+
 def test_what_had_gone_into_the_weights(root: Path, tmp_path: Path, bert: Path) -> None:
     pretrained = train(root, "counted", steps=2) / "pretrained"
     record = record_of(pretrained)

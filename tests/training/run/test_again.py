@@ -73,18 +73,20 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def pretrain(config: Any, shards: Path, tokenizer: Path, output: Path, progress: bool) -> Path:
         record = {"corpus_digest": (shards / "manifest.json").read_text(encoding="utf-8"), "tokens_seen": 1}
+        record |= {"data": ["what the start had seen"]}
         return put(output / "pretrained" / "pretrain.json", json.dumps(record)).parent
 
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
         put(output / "model.safetensors", "weights")
         put(output / "config.json", json.dumps(config.label_names))
-        put(output / "finetune.json", json.dumps(FINETUNED | {"seconds": time.time_ns()}))
+        tables = [{"path": path, "rows": 2, "sha256": "0" * 64} for path in config.train]
+        report = FINETUNED | {"seconds": time.time_ns(), "data": {"train": tables}}
+        put(output / "finetune.json", json.dumps(report))
         return {}
 
     def export(config: Any, progress: bool) -> Path:
-        return put(
-            Path(config.models_dir) / config.name / (config.version or "1") / MANIFEST_NAME, "{}"
-        ).parent
+        place = Path(config.models_dir) / config.name / (config.version or "1")
+        return put(place / MANIFEST_NAME, json.dumps({"data": config.data})).parent
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
         put(Path(config.output) / "report.md", "report")
@@ -215,6 +217,21 @@ def test_what_finetune_says_of_tables_holds_for_all_stages(tmp_path: Path) -> No
     put(tmp_path / "test.tsv", "类别\tb\n好\t很好\n")
     with pytest.raises(UserError, match=r"bundles\.a\.export\.test_data: .*no column '评论'"):
         check_files(known, stage_names(known))
+
+
+def test_a_bundle_names_what_its_start_saw_and_its_own_tables(run: Run, tmp_path: Path) -> None:
+    def named(bundle: str) -> list[str]:
+        manifest = json.loads((tmp_path / "models" / bundle / "1" / MANIFEST_NAME).read_text("utf-8"))
+        return manifest["data"]
+
+    run()
+    assert named("encoder") == ["what the start had seen"]
+    assert named("classes") == [*named("encoder"), f"{tmp_path.name}/train.tsv: 2 rows, sha256 {'0' * 16}"]
+    recipe = tmp_path / "recipe.yaml"
+    said = recipe.read_text("utf-8").replace("export: {version", "export: {data: [mine, CC0], version", 1)
+    recipe.write_text(said, encoding="utf-8")
+    run()
+    assert named("classes") == [*named("encoder"), "mine", "CC0"]
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(

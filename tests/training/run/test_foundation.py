@@ -14,6 +14,7 @@ from training.export.checkpoint import load_checkpoint
 from training.export.dry_run import write_checkpoints, write_text
 from training.run.foundation import networks
 from training.run.recipe import Recipe, read_recipe
+from training.run.rehearsal import rehearse
 from training.run.stages import StageLog
 from training.tokenizer import tokenizer_digest
 
@@ -104,5 +105,18 @@ def test_what_does_not_go_together_is_said_before_any_work(values: dict[str, Any
         with pytest.raises(UserError, match=f"pretrain.{key}: the weights are those of `start`"):
             recipe_of(values | {"corpus": text, "pretrain": PRETRAIN | {key: value}})
     too_long = PRETRAIN | {"phases": [{"steps": 2, "length": 128}]}  # the start knows 64 positions
-    with pytest.raises(UserError, match=r"x: pretrain: does not fit .*rows of 128 tokens"):
-        run(recipe_of(values | {"corpus": text, "pretrain": too_long}))
+    for start in (run, rehearse):
+        with pytest.raises(UserError, match=r"x: pretrain: does not fit .*rows of 128 tokens"):
+            start(recipe_of(values | {"corpus": text, "pretrain": too_long}))
+
+
+def test_a_rehearsal_opens_the_weights(values: dict[str, Any], tmp_path: Path) -> None:
+    text = {"sources": [{"path": str(tmp_path / "text.txt"), "documents": "line"}]}
+    alone, going_on = recipe_of(values), recipe_of(values | {"corpus": text, "pretrain": PRETRAIN})
+    for recipe in (alone, going_on):
+        assert rehearse(recipe) == 0
+    (tmp_path / "pretrained" / "discriminator" / "model.safetensors").write_bytes(b"no weights")
+    for recipe in (alone, going_on):
+        with pytest.raises(UserError, match=r"start/discriminator(/model\.safetensors)?: "):
+            rehearse(recipe)
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,62 @@
+"""What a bundle and its card say of where it comes from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.bundle import read_bundle
+from training.export import export
+from training.export.config import ExportConfig
+from training.export.provenance import fine_tuning_data, provenance
+
+
+def test_the_card_names_tables_and_machine_of_fine_tuning(
+    material: Path,
+    settings: dict,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.tsv").touch()
+    checkpoint = tmp_path / "tuned"
+    shutil.copytree(material / "classifier", checkpoint)
+    paths = ("/some/where/waimai/train.tsv", "train.tsv", "gone.tsv")
+    tables = [{"path": path, "rows": 9, "sha256": "ab" * 32} for path in paths]
+    record = {"data": {"train": tables}, "hardware": "a small one"}
+    (checkpoint / "finetune.json").write_text(json.dumps(record))
+    config = ExportConfig(
+        name="x",
+        checkpoint=str(checkpoint),
+        models_dir=str(tmp_path / "models"),
+        hardware="a large one",
+        **settings,
+    )
+    bundle = read_bundle(export(config, progress=False))
+    known, card = bundle.manifest.provenance, (bundle.path / "README.md").read_text(encoding="utf-8")
+    names = ("waimai/train.tsv", f"{tmp_path.name}/train.tsv", "gone.tsv")
+    assert known.data == [f"{name}: 9 rows, sha256 {'ab' * 8}" for name in names]
+    assert known.licence == ""
+    assert capsys.readouterr().out.count("licence: not stated, and the model card says so") == 1
+    assert "- waimai/train.tsv: 9 rows" in card
+    assert "- hardware: a large one, then a small one\n" in card
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"data": []}'])
+def test_a_checkpoint_from_elsewhere(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "finetune.json").write_text(text)
+    config = ExportConfig(name="x", checkpoint=str(tmp_path), hardware="one, then two", data=["news"])
+    assert fine_tuning_data(tmp_path) == []
+    known = provenance(config, tmp_path)
+    assert (known.hardware, known.data) == ("one, then two", ["news"])
+
+
+def test_one_machine_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "finetune.json").write_text('{"hardware": "two"}')
+    config = ExportConfig(name="x", checkpoint=str(tmp_path), hardware="one, then two")
+    assert provenance(config, tmp_path).hardware == "one, then two"
