@@ -21,6 +21,7 @@ _TEST_OF = {
     "app/api/schemas/models.py": "tests/app/api/routes/test_models.py",
     "app/api/schemas/summarize.py": "tests/app/api/schemas/test_items.py",
     "app/api/schemas/tokenize.py": "tests/app/api/routes/test_tokenize.py",
+    "app/registry/info.py": "tests/app/registry/test_registry.py",
     "app/registry/agreement.py": "tests/app/registry/test_loading.py",
     "app/runtime/onnx_session.py": "tests/app/runtime/test_sessions.py",
     "app/runtime/opening.py": "tests/app/runtime/test_sessions.py",

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from app.bundle import Bundle, BundleError, GraphName, Task, version_key
 from app.errors import ModelNotFound, ModelRefused
 from app.registry.choice import Choice
-from app.registry.loading import GraphInfo, LiveModel, Loader, LoadOptions, load_in_thread, refusal
+from app.registry.info import ModelInfo, info_of
+from app.registry.loading import LiveModel, Loader, LoadOptions, load_in_thread, refusal
 from app.registry.memory import trim_memory
 from app.registry.refusals import Refusals
 from app.registry.repository import Found, Key, fingerprint, scan
@@ -36,29 +36,6 @@ class LoadObserver(Protocol):
 
     def model_load(self, model: str, outcome: str) -> None:
         """A version of ``model`` was ``loaded`` or ``refused``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """One served model, for those who ask what there is.
-
-    Attributes:
-        versions: on disk when it was last looked through, the highest first.
-        pinned: the version that must be served, or None.
-        default: whether it answers requests of its task that name no model.
-        graphs: how each graph runs.
-    """
-
-    name: str
-    version: str
-    task: Task
-    versions: tuple[str, ...]
-    pinned: str | None
-    default: bool
-    graphs: Mapping[GraphName, GraphInfo]
-    loaded_at: float
-    load_seconds: float
-    bundle: Bundle
 
 
 class Registry:
@@ -321,16 +298,9 @@ class Registry:
 
     def _info(self, name: str) -> ModelInfo:
         live = self._live[name]
-        manifest = live.served.bundle.manifest
-        return ModelInfo(
-            name=name,
-            version=live.version,
-            task=manifest.task,
-            versions=tuple(self._found.versions.get(name, ())),
+        return info_of(
+            live,
+            versions=self._found.versions.get(name, ()),
             pinned=self._pins.get(name),
-            default=self._choice.default(manifest.task) == name,
-            graphs=live.graphs(),
-            loaded_at=live.loaded_at,
-            load_seconds=live.load_seconds,
-            bundle=live.served.bundle,
+            default=self._choice.default(live.served.bundle.manifest.task) == name,
         )
