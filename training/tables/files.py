@@ -160,9 +160,25 @@ def _jsonl_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
             raise UserError(
                 f"{path}, line {number}: a {type(cells).__name__}, not an object; write one object per line"
             )
+        _refuse_half_characters(path, number, line, cells)
         columns.update(dict.fromkeys(cells))
         rows.append(Row(f"line {number}", cells))
     return list(columns), rows
+
+
+def _refuse_half_characters(path: Path, number: int, line: str, cells: dict[str, Any]) -> None:
+    r"""JSON may hold ``\ud83d`` without its other half: no character, and nothing can encode it."""
+    if "\\u" not in line:
+        return
+    for column, cell in cells.items():
+        try:
+            json.dumps([column, cell], ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"{error.object[error.start]!a}"[1:-1]
+            raise UserError(
+                f"{path}, line {number}: column {column!r} holds {half}, half of a surrogate pair; write the "
+                "character whole, or remove it"
+            ) from None
 
 
 def _parquet_rows(path: Path, data: bytes) -> tuple[list[str], list[Row]]:

@@ -88,6 +88,11 @@ def test_windows_line_ends_are_no_part_of_a_cell(tmp_path: Path) -> None:
         ("a.csv", b'label,text\n1,"open\n0,b\n', "a.csv, line 2: "),
         ("a.csv", b"label,text\n1,a\n1,a,b\n", "a.csv, line 3: 3 fields where the header has 2"),
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl, line 2: not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "\\ud83d\\ude00"}\n{"text": "a", "labels": ["\\ud83d"]}\n',
+            r"a.jsonl, line 2: column 'labels' holds \ud83d, half of a surrogate pair; write the",
+        ),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl, line 2: a list, not an object"),
         ("a.parquet", b"PAR1 nothing", "a.parquet: not a readable Parquet file"),
         ("a.tsv.xz", b"not xz", "a.tsv.xz: cannot be unpacked"),
