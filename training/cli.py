@@ -9,6 +9,7 @@ import os
 import sys
 
 from training.errors import Stopped, UserError
+from training.files import disk_is_full
 
 # Verb -> (module with configure() and execute(), one line for --help).
 VERBS = {
@@ -63,18 +64,31 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"electra-train {verb}: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        if not isinstance(error.filename, str | bytes | os.PathLike):
-            raise  # no file that could be named: ours, not the user's
-        print(f"electra-train {verb}: {_refused_file(error)}", file=sys.stderr)
-        return 2
     except Stopped as stopped:
         print(f"electra-train {verb}: {stopped}", file=sys.stderr)
         return 143
     except KeyboardInterrupt:
         print(f"electra-train {verb}: interrupted; run it again to go on", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = _refusal_of_the_system(error)
+        if line is None:
+            raise
+        print(f"electra-train {verb}: {line}", file=sys.stderr)
+        return 2
     return code
+
+
+def _refusal_of_the_system(error: Exception) -> str | None:
+    """One line about a full disk or a file that the system refused; None for an error of another kind."""
+    if disk_is_full(error):
+        return (
+            "the disk is full; make room and run the same command again: nothing half-written was left, and "
+            "what was finished is kept"
+        )
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes | os.PathLike):
+        return _refused_file(error)
+    return None  # no file that could be named: ours, not the user's
 
 
 def _refused_file(error: OSError) -> str:

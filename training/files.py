@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,18 @@ def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether ``error`` says that there was no room to write.
+
+    Libraries that are not Python raise errors of their own: safetensors with the system's words, torch for
+    an archive that ends too early.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    said = str(error)
+    return any(words in said for words in ("No space left", "Disk quota exceeded", "] . unexpected pos "))
 
 
 def require_paths(paths: Iterable[Path | str | None]) -> None:

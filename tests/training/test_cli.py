@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.test_files import FULL_DISK
 from training.cli import VERBS, main
 
 
@@ -73,6 +74,18 @@ def test_a_file_that_the_system_refuses_is_named(
     monkeypatch.setattr("training.tokenizer_command.execute", refuse)
     assert main(["tokenizer"]) == 2
     assert capsys.readouterr().err == f"electra-train tokenizer: {line}\n"
+
+
+@pytest.mark.parametrize("full", FULL_DISK, ids=str)
+def test_a_full_disk_is_one_line(
+    full: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> int:
+        raise full
+
+    monkeypatch.setattr("training.tokenizer_command.execute", refuse)
+    assert main(["tokenizer"]) == 2
+    assert capsys.readouterr().err.startswith("electra-train tokenizer: the disk is full; make room and run")
 
 
 def test_a_system_error_without_a_file_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -26,7 +25,7 @@ from training.corpus.tokenising import token_dtype
 from training.corpus.worker import Pool
 from training.corpus.writer import remove_unfinished
 from training.errors import UserError
-from training.files import atomic_file
+from training.files import atomic_file, disk_is_full
 from training.tokenizer import load_tokenizer, tokenizer_digest
 
 REPORT = "report.json"
@@ -120,8 +119,8 @@ def _only_one(directory: Path) -> Iterator[None]:
 def _disk_errors(directory: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if disk_is_full(error):
             raise UserError(
                 f"{directory}: the disk is full; make room and run the same command again, "
                 "finished parts are kept"

@@ -7,11 +7,10 @@ when it is complete. ``best.json`` names the step with the lowest held-out loss,
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,32 +48,24 @@ def save_checkpoint(
     random: Mapping[str, Tensor],
     state: dict[str, Any],
 ) -> Path:
-    """Write ``directory/step-<step>`` atomically.
-
-    Raises:
-        UserError: the disk is full; nothing half-written is left.
-    """
-    path = directory / f"step-{step:08d}"
+    """Write ``directory/step-<step>`` atomically."""
+    path = directory / _name(step)
     groups = {"weights": weights, "moments": moments, "random": random}
     tensors = {
         f"{group}/{name}": t.detach().cpu().contiguous()
         for group, part in groups.items()
         for name, t in part.items()
     }
-    try:
-        with atomic_directory(path) as temporary:
-            save_file(tensors, temporary / TENSORS)
-            digest = sha256_of(temporary / TENSORS)
-            with atomic_file(temporary / STATE, "w", encoding="utf-8") as stream:
-                json.dump(state | {"step": step, "sha256": digest}, stream, indent=1)
-    except (OSError, RuntimeError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise UserError(
-                f"{path}: the disk is full; free some space and run again: it goes on from the "
-                "last good checkpoint"
-            ) from None
-        raise
+    with atomic_directory(path) as temporary:
+        save_file(tensors, temporary / TENSORS)
+        digest = sha256_of(temporary / TENSORS)
+        with atomic_file(temporary / STATE, "w", encoding="utf-8") as stream:
+            json.dump(state | {"step": step, "sha256": digest}, stream, indent=1)
     return path
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -145,36 +136,80 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def latest_good(directory: Path, report: Any = print) -> Checkpoint | None:
-    """The newest checkpoint that is whole; damaged ones are reported and passed over."""
-    for path in reversed(list_checkpoints(directory)):
+    """The newest checkpoint that is whole; damaged ones are reported and passed over. None if there is none.
+
+    Raises:
+        UserError: all are damaged. To begin again is the user's choice.
+    """
+    found = list_checkpoints(directory)
+    for path in reversed(found):
         try:
             return read_checkpoint(path)
         except UserError as error:
             report(f"warning: {error}; going back to the one before")
+    if found:
+        raise UserError(
+            f"{directory}: none of its {len(found)} checkpoint(s) can be read; copy one back from elsewhere, "
+            "or delete the directory to begin again"
+        )
     return None
 
 
-def mark_best(directory: Path, step: int, loss: float) -> None:
-    """Record that ``step`` has the lowest held-out loss so far."""
+def set_aside_after(directory: Path, step: int) -> list[Path]:
+    """Rename the checkpoints of later steps than ``step``, from which a run goes on: damaged ones that were
+    passed over. They would count among the last, and push good ones out.
+
+    Returns:
+        Where they are now.
+    """
+    moved = []
+    for path in list_checkpoints(directory):
+        if path.name > _name(step):
+            target = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(target, ignore_errors=True)
+            moved.append(path.rename(target))
+    return moved
+
+
+@dataclass(frozen=True)
+class Best:
+    """The checkpoint with the lowest held-out ``loss`` of its phase: losses of other row lengths and mask
+    rates do not compare.
+    """
+
+    step: int
+    loss: float
+    phase: int
+
+    def is_better_than(self, other: Best | None) -> bool:
+        """Lower, or the first of its phase; a loss that is not a number never is."""
+        return self.loss == self.loss and (
+            other is None or other.phase != self.phase or self.loss < other.loss
+        )
+
+
+def mark_best(directory: Path, best: Best) -> None:
+    """Record the best checkpoint so far."""
     with atomic_file(directory / "best.json", "w", encoding="utf-8") as stream:
-        json.dump({"step": step, "loss": loss}, stream)
+        json.dump(asdict(best), stream)
 
 
-def best_step(directory: Path) -> tuple[int, float] | None:
-    """Step and held-out loss of the best checkpoint, if one is marked."""
+def marked_best(directory: Path) -> Best | None:
+    """The best checkpoint, if one is marked and still there."""
     try:
-        best = json.loads((directory / "best.json").read_text(encoding="utf-8"))
-        return int(best["step"]), float(best["loss"])
+        values = json.loads((directory / "best.json").read_text(encoding="utf-8"))
+        best = Best(int(values["step"]), float(values["loss"]), int(values.get("phase", 0)))
     except (OSError, ValueError, KeyError):
         return None
+    return best if (directory / _name(best.step) / STATE).is_file() else None
 
 
 def prune(directory: Path, keep_last: int) -> None:
     """Delete all but the last ``keep_last`` checkpoints and the best one, and what a killed run left
     behind.
     """
-    best = best_step(directory)
-    protected = {f"step-{best[0]:08d}"} if best else set()
+    best = marked_best(directory)
+    protected = {_name(best.step)} if best else set()
     for path in list_checkpoints(directory)[:-keep_last]:
         if path.name not in protected:
             shutil.rmtree(path, ignore_errors=True)

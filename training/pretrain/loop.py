@@ -13,7 +13,8 @@ from torch import distributed
 from tqdm import tqdm
 
 from training.electra.losses import Batch, Sums
-from training.errors import Stopped
+from training.errors import Stopped, UserError
+from training.files import disk_is_full
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, Prefetcher, to_device
 from training.pretrain.config import PretrainConfig
@@ -37,8 +38,8 @@ def pretrain(
         ``output_dir/pretrained``.
 
     Raises:
-        UserError: what the user can mend, such as a tokenizer that does not fit the shards or a loss that is
-        not finite. Stopped: a signal arrived; the state is saved.
+        UserError: what the user can mend, such as a tokenizer that does not fit the shards, a loss that is
+        not finite, or a full disk. Stopped: a signal arrived; the state is saved.
     """
     place = join()
     try:
@@ -49,6 +50,13 @@ def pretrain(
             warn_of_little_text(run)
         fit(run, progress and place.first)
         return finish(run)
+    except Exception as error:
+        if disk_is_full(error):
+            raise UserError(
+                f"{output_dir}: the disk is full; make room and run the same command again: it goes on from "
+                "the last good checkpoint"
+            ) from None
+        raise
     finally:
         leave(place)
 
@@ -139,7 +147,7 @@ def make_batch(run: Run, step: int) -> Batch:
 
 def _heldout(run: Run) -> Iterator[Batch]:
     """The same held-out rows every time, masked the same way."""
-    number, _ = run.phase_of(min(run.step, run.config.total_steps - 1))
+    number, _ = run.position
     phase, maker = run.config.phases[number], run.makers[number]
     source = RowSource(run.shards, "heldout", phase.length, seed=0)
     source.locate(0)
@@ -169,15 +177,15 @@ def _health(run: Run, context: torch.autocast) -> Health | None:
 def _validate(run: Run, log: RunLog | None, context: torch.autocast, bar: Any) -> None:
     health = _health(run, context)
     directory = run.directory / "checkpoints"
-    better = False
+    better: checkpoints.Best | None = None
     if health is not None and run.place.first:
         run.history.append((run.step, health))
-        best = checkpoints.best_step(directory)
-        better = best is None or health.loss < best[1]
-    if largest(run.place, int(better))[0]:
+        now = checkpoints.Best(run.step, health.loss, run.position[0])
+        better = now if now.is_better_than(checkpoints.marked_best(directory)) else None
+    if largest(run.place, int(better is not None))[0]:
         save(run)
-        if health is not None and run.place.first:
-            checkpoints.mark_best(directory, run.step, health.loss)
+        if better is not None:
+            checkpoints.mark_best(directory, better)
             checkpoints.prune(directory, run.config.keep_last)
     if log is None or health is None:
         return

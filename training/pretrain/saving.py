@@ -32,7 +32,7 @@ def save(run: Run) -> None:
     if run.place.device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state()
     directory = run.directory / "checkpoints"
-    number, since = run.phase_of(min(run.step, run.config.total_steps - 1))
+    number, since = run.position
     checkpoints.save_checkpoint(
         directory,
         run.step,

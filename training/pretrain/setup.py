@@ -68,6 +68,11 @@ class Run:
             step -= phase.steps
         raise IndexError(step)
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """``phase_of`` the coming update; of the last one when all are made."""
+        return self.phase_of(min(self.step, self.config.total_steps - 1))
+
 
 class JointModel(torch.nn.Module):
     """``joint_forward`` as a module, so that DDP, FSDP2 and ``torch.compile`` can wrap it."""
@@ -176,6 +181,10 @@ def set_up(
             f"{output_dir}: some processes see step {newest}, others step {-oldest}; the output "
             "directory must be one that all hosts share"
         )
+    if place.first:
+        # All have read theirs by now.
+        for path in checkpoints.set_aside_after(output_dir / "checkpoints", run.step):
+            print(f"warning: a later checkpoint was set aside as {path}; delete it when you need the room")
     if not is_sharded(joint):
         run.wrapped = replicate(joint, optimizer, config, place)
     return run
