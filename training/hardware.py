@@ -1,9 +1,10 @@
-"""What the machine gives: its name, processors that may be used, and whether bfloat16 pays."""
+"""What the machine gives: its name, processors that may be used, bfloat16, and how fast it multiplies."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
 import torch
@@ -46,6 +47,38 @@ def hardware_name() -> str:
     named = next((line.split(":", 1)[1].strip() for line in lines), "")
     name = named or platform.processor() or platform.machine() or "CPU"
     return f"{name}, {granted_threads()} cores"
+
+
+def matmul_rate(
+    dtype: torch.dtype, device: torch.device, sizes: tuple[int, ...] | None = None, seconds: float = 0.3
+) -> float:
+    """Operations per second of square matrix products, the best of what fits into ``seconds``.
+
+    ``sizes`` None: as large as keeps a GPU busy; on a CPU also a size that stays in its caches, for
+    the larger one is slowed by neighbours that use the memory.
+    """
+    sizes = sizes or ((8192,) if device.type == "cuda" else (1024, 2048))
+    return max(_best(size, dtype, device, seconds / len(sizes)) for size in sizes)
+
+
+def _best(size: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+    random = torch.Generator(device).manual_seed(0)  # the caller's random numbers stay as they are
+    left, right = (torch.randn(size, size, generator=random, device=device).to(dtype) for _ in range(2))
+    best, until = 0.0, time.perf_counter() + seconds
+    _ = left @ right
+    while True:
+        _synchronise(device)
+        begun = time.perf_counter()
+        _ = left @ right
+        _synchronise(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - begun))
+        if time.perf_counter() > until:
+            return best
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _cpu_info() -> str:

@@ -35,3 +35,9 @@ def test_the_processor_is_asked(
     file.unlink()
     assert not hardware.native_bfloat16(torch.device("cpu")), "another system says nothing"
     assert hardware.hardware_name()
+
+
+def test_the_rate_is_of_products_and_draws_no_random_number() -> None:
+    before = torch.get_rng_state()
+    assert hardware.matmul_rate(torch.float32, torch.device("cpu"), sizes=(16, 32), seconds=0.01) > 1e5
+    assert torch.equal(torch.get_rng_state(), before)

@@ -23,13 +23,13 @@ from tqdm import tqdm
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 from training.allocator import keep_freed_memory, return_freed_memory
-from training.bench.noise import matmul_rate, moved
+from training.bench.noise import moved
 from training.corpus.shards import TokenShards
 from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
 from training.electra.masking import choose_masked
 from training.errors import UserError
-from training.hardware import hardware_name, native_bfloat16
+from training.hardware import hardware_name, matmul_rate, native_bfloat16
 from training.pretrain.batches import Prefetcher
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.loop import make_batch

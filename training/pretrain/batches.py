@@ -106,10 +106,10 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 class Prefetcher:
-    """Makes the next batch on a thread while the current one trains."""
+    """Makes the next batch on a thread while the current one trains; there is none from ``total`` on."""
 
-    def __init__(self, make: object) -> None:
-        self._make = make
+    def __init__(self, make: object, total: int | None = None) -> None:
+        self._make, self._total = make, total
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, object] | None = None
 
@@ -118,7 +118,8 @@ class Prefetcher:
         make = self._make
         assert callable(make)
         ready = self._next[1].result() if self._next and self._next[0] == step else make(step)  # type: ignore[attr-defined]
-        self._next = (step + 1, self._pool.submit(make, step + 1))
+        more = self._total is None or step + 1 < self._total
+        self._next = (step + 1, self._pool.submit(make, step + 1)) if more else None
         return ready
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Is it learning? Held-out figures for both networks, and an alarm in plain words when one has failed."""
+"""Is it learning? Held-out figures for both networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Health:
     """Figures on held-out rows; padding is left out everywhere.
 
     ``generator_loss`` is in nats a masked token, accuracies and rates are shares, ``auroc`` and
-    ``average_precision`` are of the discriminator telling replaced from original tokens.
+    ``average_precision`` are of the discriminator telling replaced from original tokens. ``frequency_loss``
+    is the generator's if it knew no more than how frequent words are (runs of before did not write it).
     """
 
     loss: float
@@ -31,6 +32,7 @@ class Health:
     average_precision: float
     replaced_rate: float
     flagged_rate: float
+    frequency_loss: float = math.nan
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -43,15 +45,23 @@ def evaluate(
     mask_id: int,
     autocast: torch.autocast,
     forward: Callable[[Batch], Sums] | None = None,
+    log_probabilities: torch.Tensor | None = None,
 ) -> Health:
-    """Run both networks over held-out batches, dropout off; ``forward`` does it for a sharded model."""
+    """Run both networks over held-out batches, dropout off; ``forward`` does it for a sharded model.
+
+    ``log_probabilities [vocabulary]`` are those of the tokens by frequency, for ``frequency_loss``.
+    """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     was_training = model.training
     model.eval()
     total = np.zeros(6)
+    by_frequency = 0.0
     scores, labels = [], []
     for batch in batches:
+        if log_probabilities is not None:
+            originals = batch.ids.reshape(-1)[batch.masked].cpu()
+            by_frequency -= float((log_probabilities[originals] * batch.masked_weights.cpu()).sum())
         # Compiled layers would be compiled again for these rows.
         with autocast, torch.compiler.set_stance("force_eager"):
             sums = forward(batch) if forward else joint_forward(model, batch, mask_id, with_argmax=True)
@@ -90,41 +100,5 @@ def evaluate(
         average_precision=float(average_precision_score(label, score)) if both else math.nan,
         replaced_rate=float(label.mean()),
         flagged_rate=float(flagged.mean()),
+        frequency_loss=math.nan if log_probabilities is None else by_frequency / float(masked),
     )
-
-
-def alarms(history: list[tuple[int, Health]], warmup_steps: int, vocab_size: int) -> list[str]:
-    """What a person should know, in plain words; empty while all is well.
-
-    Judged after warm-up, and only when two evaluations agree, so that one noisy figure raises nothing.
-    """
-    late = [(step, health) for step, health in history if step > max(warmup_steps, 1)]
-    if len(late) < 2:
-        return []
-    found = []
-    (before, earlier), (step, now) = late[-2], late[-1]
-    ceiling = math.log(vocab_size)
-    if now.generator_loss > ceiling - 0.5 and earlier.generator_loss > ceiling - 0.5:
-        found.append(
-            f"the generator does not learn: its held-out loss is {now.generator_loss:.2f} at "
-            f"step {step}, and guessing "
-            f"blindly costs {ceiling:.2f}; lower the learning rate or check that the text fits the tokenizer"
-        )
-    elif len(late) >= 4 and now.generator_loss > late[0][1].generator_loss + 0.5:
-        found.append(
-            f"the generator gets worse: held-out loss {now.generator_loss:.2f} at step {step}, "
-            f"{late[0][1].generator_loss:.2f} at step {late[0][0]}; lower the learning rate"
-        )
-    if max(now.auroc, earlier.auroc) < 0.53 and len(late) >= 3:
-        found.append(
-            "the discriminator cannot tell replaced from original tokens: AUROC "
-            f"{earlier.auroc:.3f} at step {before}, "
-            f"{now.auroc:.3f} at step {step} (0.5 is chance); train longer, or make the generator smaller"
-        )
-    elif now.flagged_rate == 0 and earlier.flagged_rate == 0 and max(now.auroc, earlier.auroc) < 0.6:
-        found.append(
-            f"the discriminator answers 'original' for every token at step {step} (AUROC "
-            f"{now.auroc:.3f}): it has "
-            "collapsed to the majority class; make the generator smaller or train longer"
-        )
-    return found

@@ -11,11 +11,17 @@ from training.files import atomic_file
 # Axis title -> keys drawn in it.
 _PANELS = {
     "joint loss": ("loss", "heldout/loss"),
-    "generator loss (nats per masked token)": ("generator_loss", "heldout/generator_loss"),
+    "generator loss (nats per masked token)": (
+        "generator_loss",
+        "heldout/generator_loss",
+        "heldout/frequency_loss",
+    ),
     "generator accuracy": ("heldout/generator_accuracy", "heldout/generator_sampled_accuracy"),
     "discriminator": ("heldout/auroc", "heldout/average_precision", "heldout/balanced_accuracy"),
     "gradient norm": ("gradient_norm",),
+    "learning rate": ("learning_rate",),
     "tokens per second": ("tokens_per_second",),
+    "share of the machine's matrix rate": ("flop_utilisation",),
 }
 
 
@@ -73,11 +79,13 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def draw_curves(records: list[dict[str, Any]], picture: Path) -> None:
-    """Write ``curves.png``: losses, accuracies, discriminator quality, gradient norm and speed over steps."""
+    """Write ``curves.png``: losses, accuracies, discriminator quality, gradient norm, learning rate and speed
+    over steps.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7.5), layout="constrained")
-    for axis, (title, keys) in zip(figure.subplots(2, 3).flat, _PANELS.items(), strict=True):
+    figure = Figure(figsize=(16, 7.5), layout="constrained")
+    for axis, (title, keys) in zip(figure.subplots(2, 4).flat, _PANELS.items(), strict=True):
         for key in keys:
             points = [(record["step"], record[key]) for record in records if record.get(key) is not None]
             if points:

@@ -16,11 +16,12 @@ from training.electra.losses import Batch, Sums
 from training.errors import Stopped, UserError
 from training.files import disk_is_full
 from training.pretrain import checkpoint as checkpoints
+from training.pretrain.alarms import alarms
 from training.pretrain.batches import BatchMaker, Prefetcher, to_device
 from training.pretrain.config import PretrainConfig
-from training.pretrain.health import Health, alarms, evaluate
+from training.pretrain.health import Health, evaluate
 from training.pretrain.log import RunLog
-from training.pretrain.meter import Meter
+from training.pretrain.meter import Meter, machine_rate
 from training.pretrain.parallel import is_sharded, largest, release
 from training.pretrain.place import autocast, join, leave
 from training.pretrain.recorded import updater
@@ -69,19 +70,18 @@ def fit(run: Run, progress: bool) -> None:
         number: signal.signal(number, _request_stop(run)) for number in (signal.SIGTERM, signal.SIGINT)
     }
     context = autocast(config.numbers, run.place.device)
-    prefetcher = Prefetcher(lambda step: make_batch(run, step))
+    prefetcher = Prefetcher(lambda step: make_batch(run, step), total)
     update = updater(run, context)
     bar = tqdm(
         total=total, initial=run.step, unit="step", disable=not progress, desc="pretrain", mininterval=1.0
     )
     run.model.train()
-    meter = Meter(run)
+    meter = Meter(run, machine_rate(run))
     saved_at = time.monotonic()
     leaving = False
     try:
         while run.step < total:
-            batch = prefetcher.get(run.step) if run.step + 1 < total else make_batch(run, run.step)
-            meter.add(update(batch))
+            meter.add(update(prefetcher.get(run.step)))
             run.step += 1
             bar.update()
             last_step = run.step == total
@@ -161,15 +161,16 @@ def _heldout(run: Run) -> Iterator[Batch]:
 def _health(run: Run, context: torch.autocast) -> Health | None:
     """Figures on held-out text; None on a process that stood by."""
     if not is_sharded(run.wrapped):
-        first = run.place.first
-        return evaluate(run.model, _heldout(run), run.special.mask, context) if first else None
+        if not run.place.first:
+            return None
+        return evaluate(run.model, _heldout(run), run.special.mask, context, None, run.log_probabilities)
 
     def forward(batch: Batch) -> Sums:
         sums: Sums = run.wrapped(batch, 1.0, 1.0, judged=True)[1]
         return sums
 
     # All processes judge the same rows, for layers are gathered on all of them at once.
-    health = evaluate(run.model, _heldout(run), run.special.mask, context, forward)
+    health = evaluate(run.model, _heldout(run), run.special.mask, context, forward, run.log_probabilities)
     release(run.wrapped)
     return health
 

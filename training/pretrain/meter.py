@@ -9,7 +9,9 @@ from torch import distributed
 
 from training.electra.flops import matmul_flops_per_token
 from training.errors import UserError
+from training.hardware import matmul_rate
 from training.pretrain import checkpoint as checkpoints
+from training.pretrain.place import autocast
 from training.pretrain.setup import Run
 
 
@@ -23,11 +25,24 @@ def not_finite(run: Run) -> UserError:
     )
 
 
-class Meter:
-    """Averages of device scalars between two readings, and the speed."""
+def machine_rate(run: Run) -> float:
+    """Operations per second of matrix products in the run's numbers, of all its processes together."""
+    device = run.place.device
+    numbers = autocast(run.config.numbers, device)
+    dtype = torch.bfloat16 if numbers._enabled else torch.float32
+    rate = torch.tensor(matmul_rate(dtype, device, seconds=0.1), device=device, dtype=torch.float32)
+    if run.place.world > 1:
+        distributed.all_reduce(rate)
+    return float(rate)
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+
+class Meter:
+    """Averages of device scalars between two readings, and the speed, also as a share of ``rate``, the
+    operations per second that the machine's matrix products reach.
+    """
+
+    def __init__(self, run: Run, rate: float) -> None:
+        self._run, self._rate = run, rate
         self._sums: dict[str, torch.Tensor] = {}
         self._steps, self._tokens, self._since = 0, run.tokens, time.perf_counter()
         self._last: torch.Tensor | None = None
@@ -59,11 +74,13 @@ class Meter:
         seconds = time.perf_counter() - self._since
         speed = (run.tokens - self._tokens) / seconds
         phase = run.config.phases[run.phase_of(run.step - 1)[0]]
+        operations = speed * matmul_flops_per_token(run.electra, phase.length)
         values |= {
             "learning_rate": run.optimizer.param_groups[0]["lr"],
             "tokens": float(run.tokens),
             "tokens_per_second": speed,
-            "teraflops": speed * matmul_flops_per_token(run.electra, phase.length) / 1e12,
+            "teraflops": operations / 1e12,
+            "flop_utilisation": operations / self._rate,
         }
         self._sums, self._steps, self._tokens, self._since = {}, 0, run.tokens, time.perf_counter()
         return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from training.pretrain import checkpoint as checkpoints
 from training.pretrain.batches import BatchMaker, SpecialIds
 from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import count, start_from_counts
+from training.pretrain.frequencies import token_log_probabilities
 from training.pretrain.health import Health
 from training.pretrain.parallel import is_sharded, largest, replicate, shard
 from training.pretrain.place import Place, autocast
@@ -67,6 +69,11 @@ class Run:
                 return number, step
             step -= phase.steps
         raise IndexError(step)
+
+    @cached_property
+    def log_probabilities(self) -> torch.Tensor:
+        """``[vocabulary]``, of the tokens of the text by frequency."""
+        return token_log_probabilities(self.shards, self.electra.vocab_size)
 
     @property
     def position(self) -> tuple[int, int]:

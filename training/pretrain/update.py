@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import distributed
 
@@ -16,9 +17,19 @@ from training.pretrain.setup import Run
 def update(run: Run, batch: Batch, context: torch.autocast) -> dict[str, torch.Tensor]:
     """One update at the rate of its step; returns device scalars: nothing waits for the device here."""
     set_rate(run)
+    if run.place.world > 1:
+        torch.manual_seed(step_seed(run.config.seed, run.step, run.place.rank))
     totals = compute(run, batch, context)
-    run.tokens += int(batch.ids.numel()) * run.place.world
+    phase = run.config.phases[run.position[0]]
+    run.tokens += phase.rows * phase.length
     return totals
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """What dropout draws from where there are several processes: each drops other values, and one that was
+    killed goes on with the same.
+    """
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def set_rate(run: Run) -> None:

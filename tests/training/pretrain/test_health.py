@@ -1,7 +1,6 @@
-"""Figures against scikit-learn, and alarms that ring when and only when something failed."""
+"""Figures against scikit-learn."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +11,7 @@ from tests.training.electra.test_losses import MASK, make_batch
 from tests.training.electra.test_model import TINY
 from training.electra.losses import joint_forward
 from training.electra.model import Electra
-from training.pretrain.health import Health, alarms, evaluate
-
-FINE = Health(5.0, 4.0, 0.3, 0.2, 0.2, 0.7, 0.85, 0.5, 0.1, 0.05)
-VOCABULARY = 20_000
+from training.pretrain.health import evaluate
 
 
 def test_figures_are_scikit_learns_with_padding_left_out() -> None:
@@ -42,29 +38,12 @@ def test_evaluation_leaves_training_mode_as_it_was() -> None:
     assert model.training
 
 
-def test_no_alarm_while_all_is_well_or_still_warming_up() -> None:
-    assert alarms([(step, FINE) for step in range(100, 1000, 100)], 50, VOCABULARY) == []
-    poor = replace(FINE, auroc=0.5, generator_loss=math.log(VOCABULARY))
-    assert alarms([(step, poor) for step in (10, 20, 30)], 100, VOCABULARY) == []
-
-
-def test_a_generator_that_does_not_learn_is_named() -> None:
-    stuck = replace(FINE, generator_loss=math.log(VOCABULARY) - 0.1)
-    (text,) = alarms([(100, stuck), (200, stuck)], 50, VOCABULARY)
-    assert "the generator does not learn" in text
-    assert "learning rate" in text
-
-
-def test_a_generator_that_gets_worse_is_named() -> None:
-    history = [(100 * n, replace(FINE, generator_loss=4 + 0.4 * n)) for n in range(1, 5)]
-    assert "gets worse" in alarms(history, 50, VOCABULARY)[0]
-
-
-def test_a_discriminator_at_chance_is_named() -> None:
-    history = [(100 * n, replace(FINE, auroc=0.505)) for n in range(1, 5)]
-    assert "cannot tell replaced from original" in alarms(history, 50, VOCABULARY)[0]
-
-
-def test_collapse_to_the_majority_class_is_named() -> None:
-    history = [(100 * n, replace(FINE, auroc=0.57, flagged_rate=0.0)) for n in range(1, 3)]
-    assert "majority class" in alarms(history, 50, VOCABULARY)[0]
+def test_guessing_by_frequency_costs_the_entropy_of_what_is_masked() -> None:
+    batch = make_batch()
+    batch.masked_weights[::2] = 0.0  # places that only fill the row up
+    logs = torch.randn(TINY.vocab_size).log_softmax(0)
+    still = torch.autocast("cpu", enabled=False)
+    health = evaluate(Electra(TINY), [batch], MASK, still, log_probabilities=logs)
+    originals = batch.ids.reshape(-1)[batch.masked][batch.masked_weights > 0]
+    assert health.frequency_loss == pytest.approx(-float(logs[originals].mean()), rel=1e-5)
+    assert math.isnan(evaluate(Electra(TINY), [batch], MASK, still).frequency_loss)
