@@ -53,7 +53,6 @@ _TEST_OF = {
     "training/finetune/scorer_fit.py": "tests/training/finetune/test_scorer.py",
     "training/finetune/seed_run.py": "tests/training/finetune/test_finetune.py",
     "training/pretrain/checkpoint.py": "tests/training/pretrain/test_resume.py",
-    "training/pretrain/config.py": "tests/training/pretrain/test_loop.py",
     "training/pretrain/place.py": "tests/training/pretrain/test_distributed.py",
     "training/pretrain/log.py": "tests/training/pretrain/test_loop.py",
     "training/pretrain/meter.py": "tests/training/pretrain/test_loop.py",

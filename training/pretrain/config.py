@@ -33,18 +33,29 @@ class PhaseConfig:
             raise ValueError(f"mask_rate must lie between 0 and 1, found {self.mask_rate}")
 
 
+# Peak learning rate, and steps, row length and rows an update, where the user names none: Table 6 of the
+# paper, and for `tiny` those of `small`. Of `large` the table has ELECTRA-400K; the published ELECTRA-1.75M
+# is the same for 1,750,000 steps.
+_PUBLISHED = {
+    "tiny": (5e-4, PhaseConfig(steps=1_000_000, length=128, rows=128)),
+    "small": (5e-4, PhaseConfig(steps=1_000_000, length=128, rows=128)),
+    "base": (2e-4, PhaseConfig(steps=766_000, length=512, rows=256)),
+    "large": (2e-4, PhaseConfig(steps=400_000, length=512, rows=2048)),
+}
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
-    """One pretraining run."""
+    """One pretraining run. ``phases`` and ``learning_rate`` are never None once it is made."""
 
-    # Size by name (tiny, small, base, large); the paper's Table 6.
+    # Size by name (tiny, small, base, large), with its learning rate and phase; the paper's Table 6.
     preset: Literal["tiny", "small", "base", "large"] = "small"
     # Single fields of the model that differ from the preset, such as {num_hidden_layers: 6}.
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    # Row lengths and how long each is trained, in order.
-    phases: tuple[PhaseConfig, ...] = (PhaseConfig(steps=1_000_000),)
-    # Peak learning rate, and the updates over which it rises.
-    learning_rate: float = 5e-4
+    # Row lengths and how long each is trained, in order; default: the preset's.
+    phases: tuple[PhaseConfig, ...] | None = None
+    # Peak learning rate (default: the preset's), and the updates over which it rises.
+    learning_rate: float | None = None
     warmup_steps: int = 10_000
     # Share of the peak at which the linear decay ends.
     end_fraction: float = 0.0
@@ -92,6 +103,12 @@ class PretrainConfig:
     parallel: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:
+        rate, phase = _PUBLISHED[self.preset]
+        # Filled in here, so that a checkpoint records what its weights were trained with.
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", rate)
+        if self.phases is None:
+            object.__setattr__(self, "phases", (phase,))
         if not self.phases:
             raise ValueError("phases must name at least one phase")
         if self.warmup_steps > self.total_steps:
