@@ -39,6 +39,17 @@ def truncated_normal_(module: nn.Module, deviation: float) -> None:
         nn.init.zeros_(module.bias)
 
 
+def glorot_(layer: nn.Linear) -> None:
+    """Fill one layer as TensorFlow fills a dense layer without an initializer: uniform between plus and minus
+    ``sqrt(6 / (inputs + outputs))``, whatever ``initializer_range`` is; the bias with 0.
+
+    In google-research/electra these are ``embeddings_project`` (``modeling.BertModel``) and the
+    discriminator's one output (``_get_discriminator_output``).
+    """
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 @torch.no_grad()
 def sinusoidal_(table: Tensor, deviation: float, local: bool) -> None:
     """Fill ``[positions, embedding]`` with sinusoids of the given deviation.

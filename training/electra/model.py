@@ -17,7 +17,7 @@ from training.electra.attention import attend
 from training.electra.config import ElectraConfig
 from training.electra.dropout import dropout
 from training.electra.gelu import gelu
-from training.electra.initialization import local_start_, sinusoidal_, truncated_normal_
+from training.electra.initialization import glorot_, local_start_, sinusoidal_, truncated_normal_
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,12 @@ class Electra(nn.Module):
             for embeddings in (own, other):
                 sinusoidal_(embeddings.position_embeddings.weight, config.initializer_range, local)
         if local:
-            local_start_(self)
+            local_start_(self)  # with projections of its own, and measured with small numbers elsewhere
+            return
+        projections = [self.generator.embeddings_project, self.discriminator.embeddings_project]
+        for layer in (*projections, self.discriminator_head.dense_prediction):
+            if layer is not None:
+                glorot_(layer)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -82,6 +82,59 @@ def test_a_discriminator_without_room_beside_its_words_only_looks() -> None:
         assert attention_to(model.discriminator, offset)[0, head] > 0.5
 
 
+def matrices(model: Electra) -> dict[str, torch.nn.Linear | torch.nn.Embedding]:
+    """Every matrix of both networks by name, tied ones once."""
+    kinds = torch.nn.Linear | torch.nn.Embedding
+    return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+# Dense layers without an initializer of their own in google-research/electra, with inputs and outputs.
+GLOROT = {
+    "generator.embeddings_project": (128, 64),
+    "discriminator.embeddings_project": (128, 256),
+    "discriminator_head.dense_prediction": (256, 1),
+}
+
+
+@pytest.mark.parametrize("deviation", [0.02, 0.05])
+def test_what_the_reference_leaves_to_tensorflow_is_uniform_and_the_rest_truncated_normal(
+    deviation: float,
+) -> None:
+    torch.manual_seed(0)
+    model = Electra(replace(PRESETS["small"], vocab_size=500, initializer_range=deviation))
+    found = matrices(model)
+    assert found.keys() > GLOROT.keys()
+    for name, module in found.items():
+        weight = module.weight.detach()
+        if name in GLOROT:
+            limit = (6 / sum(GLOROT[name])) ** 0.5
+            spread, kurtosis = limit / 3**0.5, 1.8
+        else:
+            limit = 2 * deviation
+            spread, kurtosis = 0.8796 * deviation, 2.366  # of a normal distribution cut at two deviations
+        # Five standard errors of a deviation estimated from so many numbers.
+        error = 5 * ((kurtosis - 1) / (4 * weight.numel())) ** 0.5
+        assert float(weight.abs().max()) <= limit * (1 + 1e-6), name
+        assert float(weight.square().mean() ** 0.5) == pytest.approx(spread, rel=error), name
+        if isinstance(module, torch.nn.Linear):
+            assert not module.bias.any(), name
+
+
+def test_networks_as_wide_as_their_words_need_no_projection() -> None:
+    model = Electra(replace(PRESETS["tiny"], vocab_size=50, embedding_size=256, generator_fraction=1.0))
+    assert [name for name in matrices(model) if name in GLOROT] == ["discriminator_head.dense_prediction"]
+    assert float(model.discriminator_head.dense_prediction.weight.detach().abs().max()) > 2 * 0.02
+
+
+def test_heads_on_neighbours_come_with_projections_of_their_own_and_a_quiet_output() -> None:
+    torch.manual_seed(0)
+    model = Electra(replace(CONFIG, generator_fraction=0.75))
+    for encoder in (model.generator, model.discriminator):
+        project = encoder.embeddings_project.weight.detach()
+        assert torch.allclose(project.T @ project, torch.eye(128), atol=1e-5)
+    assert float(model.discriminator_head.dense_prediction.weight.detach().abs().max()) <= 2 * 0.02
+
+
 def test_a_model_in_training_stays_in_training() -> None:
     assert Electra(CONFIG).training
 
