@@ -9,7 +9,6 @@ import torch
 from training.electra.attention import document_mask
 from training.electra.config import PRESETS, ElectraConfig
 from training.electra.model import DifferenceEmbeddings, Electra, parameter_count
-from training.electra.optimizer import ElectraAdam, parameter_groups
 
 TINY = replace(
     PRESETS["tiny"],
@@ -73,23 +72,6 @@ def test_without_sharing_nothing_is_tied() -> None:
     assert model.generator.embeddings.word_embeddings is not model.discriminator.embeddings.word_embeddings
 
 
-@pytest.mark.parametrize("sharing", ["shared", "gdes", "none"])
-def test_every_parameter_is_in_the_optimiser_exactly_once(sharing: str) -> None:
-    model = Electra(replace(TINY, embedding_sharing=sharing))
-    grouped = [id(p) for group in parameter_groups(model, 0.01) for p in group["params"]]
-    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
-    assert len(grouped) == len(set(grouped))
-
-
-def test_embeddings_decay_and_norms_and_biases_do_not() -> None:
-    model = Electra(TINY)
-    names = {id(p): name for name, p in model.named_parameters()}
-    decayed, plain = ([names[id(p)] for p in group["params"]] for group in parameter_groups(model, 0.01))
-    assert "generator.embeddings.word_embeddings.weight" in decayed
-    assert all(name.endswith("bias") or "norm" in name.lower() for name in plain)
-    assert not any(name.endswith("bias") or "norm" in name.lower() for name in decayed)
-
-
 def test_difference_embeddings_start_equal_to_the_generators() -> None:
     model = Electra(replace(TINY, embedding_sharing="gdes"))
     assert isinstance(model.discriminator.embeddings, DifferenceEmbeddings)
@@ -126,31 +108,6 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         ElectraConfig(mask_rate=1.5)
     with pytest.raises(ValueError, match="generator_fraction"):
         ElectraConfig(generator_fraction=2)
-
-
-def test_adam_without_correction_makes_a_first_step_of_three_learning_rates() -> None:
-    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimizer = ElectraAdam([{"params": [weight]}], lr=1e-3, weight_decay=0.0)
-    weight.grad = torch.tensor([0.3, -0.7])
-    before = weight.detach().clone()
-    optimizer.step()
-    expected = 1e-3 * 0.1 * weight.grad / (0.001**0.5 * weight.grad.abs() + 1e-6)
-    torch.testing.assert_close(before - weight.detach(), expected)
-    assert (before - weight.detach())[0] / 1e-3 == pytest.approx(3.162, abs=0.01)
-
-
-def test_adam_with_correction_is_torch_adamw() -> None:
-    torch.manual_seed(0)
-    start = torch.randn(6, 4)
-    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
-    a = ElectraAdam([{"params": [ours]}], lr=1e-2, weight_decay=0.1, eps=1e-8, bias_correction=True)
-    b = torch.optim.AdamW([theirs], lr=1e-2, weight_decay=0.1, eps=1e-8)
-    for _ in range(20):
-        gradient = torch.randn(6, 4)
-        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
-        a.step()
-        b.step()
-    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
 
 def test_the_last_logit_is_float32_under_autocast() -> None:
