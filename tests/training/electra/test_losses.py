@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.training.electra.test_model import TINY
-from training.electra.losses import Batch, corrupted_input, joint_forward, joint_loss, masked_input
+from training.electra.losses import Batch, Sums, corrupted_input, joint_forward, joint_loss, masked_input
 from training.electra.masking import choose_masked
 from training.electra.model import Electra
 from training.pretrain.batches import split_rows
@@ -131,6 +131,54 @@ def test_weights_of_the_two_losses_are_one_and_fifty() -> None:
     sums = joint_forward(model, make_batch(), MASK)
     expected = sums.generator / 10 + 50 * sums.discriminator / 20
     torch.testing.assert_close(joint_loss(model, sums, 10, 20), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.5}], ids=["plain", "with options"])
+def test_accuracies_count_used_entries_alone(options: dict[str, float]) -> None:
+    """An entry without a weight points at a position too, and the generator may well guess it."""
+    torch.manual_seed(0)
+    model = Electra(TINY).eval()
+    batch = make_batch(rows=60)
+    unused = np.random.default_rng(1).random(len(batch.masked)) < 0.4
+    batch = replace(batch, masked_weights=batch.masked_weights * torch.from_numpy(~unused))
+    # Nearly sure of words 20 to 24, so that some guesses are right among the used and the unused.
+    with torch.no_grad():
+        model.generator_head.bias[20:25] = 6.0
+        batch.ids[:, 1:] = torch.where(batch.ids[:, 1:] > 4, batch.ids[:, 1:] % 5 + 20, batch.ids[:, 1:])
+        sums, logits, drawn = joint_forward_with_draws(model, batch, options)
+    rows, places = np.divmod(batch.masked.numpy(), batch.ids.shape[1])
+    target, used = batch.ids.numpy()[rows, places], batch.masked_weights.numpy() > 0
+    for correct, found in (
+        (drawn == target, sums.sampled_correct),
+        (logits.argmax(-1) == target, sums.argmax_correct),
+    ):
+        assert 0 < (correct & used).sum() < used.sum()
+        assert (correct & ~used).any()
+        assert float(found) == (correct & used).sum()
+    assert float(sums.masked) == used.sum()
+
+
+def joint_forward_with_draws(
+    model: Electra, batch: Batch, options: dict[str, float]
+) -> tuple[Sums, np.ndarray, np.ndarray]:
+    """The sums, the generator's logits ``[masked, vocabulary]``, and the tokens drawn ``[masked]``."""
+    seen: dict[str, np.ndarray] = {}
+
+    def record(batch: Batch, sampled: torch.Tensor) -> torch.Tensor:
+        seen["drawn"] = sampled.numpy().copy()
+        return corrupted_input(batch, sampled)
+
+    hook = model.generator_head.register_forward_hook(
+        lambda _module, _inputs, logits: seen.update(logits=logits.numpy().copy())
+    )
+    with mock.patch("training.electra.losses.corrupted_input", record):
+        sums = joint_forward(model, batch, MASK, with_argmax=True, **options)
+    hook.remove()
+    return sums, seen["logits"], seen["drawn"]
+
+
+def test_the_most_probable_token_is_looked_for_only_when_asked() -> None:
+    assert joint_forward(Electra(TINY), make_batch(), MASK).argmax_correct is None
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)])

@@ -1,6 +1,8 @@
 """A batch is the same whoever makes it."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +37,33 @@ def test_specials_and_padding_are_never_masked(maker: BatchMaker) -> None:
     batch = maker.make(0, 0, 64)
     masked = batch.ids.reshape(-1)[batch.masked[batch.masked_weights > 0]]
     assert (masked >= 5).all() or set(masked.unique().tolist()) & {0, 2, 3, 4} == set()
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """A source of rows that a test has written."""
+
+    ids: np.ndarray
+    length: int
+
+    def rows(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ids = self.ids[start : start + count]
+        return ids.copy(), (ids != -3).astype(np.int64), np.broadcast_to(np.arange(self.length), ids.shape)
+
+
+def test_an_unknown_token_may_be_masked_and_no_other_special_one_is(prepared: Path) -> None:
+    tokenizer = load_tokenizer(prepared / "tokenizer")
+    names = ("[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]")
+    unknown, *others = (tokenizer.token_to_id(name) for name in names)
+    # [CLS], 12 unknown tokens among special ones that stood in the text, [SEP], padding.
+    ids = np.full((40, 32), -3)
+    ids[:, 0], ids[:, 25] = -1, -2
+    ids[:, 1:25:2], ids[:, 2:25:2] = unknown, np.array(others * 3)
+    source: Any = GivenRows(ids, 32)
+    batch = BatchMaker(source, SpecialIds.of(tokenizer), 0.15, 4, seed=0).make(0, 0, 40)
+    assert batch.masked_weights.view(40, 4).sum(1).tolist() == [4.0] * 40  # of 26 tokens 15 % are 3.9
+    masked = batch.ids.reshape(-1)[batch.masked[batch.masked_weights > 0]]
+    assert masked.tolist() == [unknown] * 160
 
 
 def test_masks_change_with_the_step(maker: BatchMaker) -> None:
