@@ -134,6 +134,8 @@ class Metric(_Strict):
     seeds: int = 1
     baseline: str | None = None
     baseline_value: float | None = None
+    # Two-sided p of the paired test against the baseline on the same items, where one was done.
+    baseline_p: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Provenance(_Strict):

@@ -58,7 +58,9 @@ def judge_classifier(
             section.tables.append(ReportTable("Confusion: true (rows), predicted", ["", *labels], rows))
     section.figures |= {name: {k: vars(v) for k, v in own.items()} for name, own in figures.items()}
     section.figures["ece"] = {name: curve.error for name, curve in curves.items()}
-    section.metrics = _metrics(test, figures, curves["bundle"].error)
+    section.metrics = _metrics(
+        test, figures, curves["bundle"].error, section.figures.get("paired", {}).get("p")
+    )
     section.metrics += [
         Metric(
             data_set=own["data_set"],
@@ -68,6 +70,7 @@ def judge_classifier(
             value=own["bundle"],
             baseline=TFIDF if TFIDF in own else None,
             baseline_value=own.get(TFIDF),
+            baseline_p=own.get("p"),
         )
         for own in section.figures.get("tables", ())
     ]
@@ -196,7 +199,10 @@ def _per_class(truth: np.ndarray, chosen: np.ndarray, labels: Sequence[str]) -> 
     return ReportTable("Per class", ["label", "precision", "recall", "F1", "rows"], rows)
 
 
-def _metrics(test: LabelledSet, figures: dict[str, dict[str, Interval]], ece: float) -> list[Metric]:
+def _metrics(
+    test: LabelledSet, figures: dict[str, dict[str, Interval]], ece: float, p: float | None
+) -> list[Metric]:
+    """``p``: of the paired test, which counts right rows: it speaks of accuracy, not of F1."""
     baseline = TFIDF if TFIDF in figures else None
     shared = {"data_set": test.name, "split": test.split, "n": len(test.examples)}
     metrics = [
@@ -205,6 +211,7 @@ def _metrics(test: LabelledSet, figures: dict[str, dict[str, Interval]], ece: fl
             value=figures["bundle"][name].value,
             baseline=baseline,
             baseline_value=figures[baseline][name].value if baseline else None,
+            baseline_p=p if name == "accuracy" else None,
             **shared,
         )
         for name in ("accuracy", "macro_f1")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from app.bundle import Manifest
+from app.bundle import Manifest, Metric
 
 _HUB_DETAILS = {
     "classify": ("text-classification", "A text classifier: a fine-tuned ELECTRA discriminator."),
@@ -120,14 +120,18 @@ def _results(manifest: Manifest) -> str:
     rows = ["| data | split | n | metric | value | baseline |\n| --- | --- | --- | --- | --- | --- |"]
     for metric in manifest.metrics:
         spread = f" ± {metric.std:.4f} ({metric.seeds} seeds)" if metric.std is not None else ""
-        baseline = (
-            f"{metric.baseline}: {metric.baseline_value:.4f}" if metric.baseline_value is not None else ""
-        )
         rows[0] += (
             f"\n| {metric.data_set} | {metric.split} | {metric.n} | {metric.metric} "
-            f"| {metric.value:.4f}{spread} | {baseline} |"
+            f"| {metric.value:.4f}{spread} | {_baseline(metric)} |"
         )
     return "## Results\n\n" + rows[0]
+
+
+def _baseline(metric: Metric) -> str:
+    if metric.baseline_value is None:
+        return ""
+    tested = f" (p = {metric.baseline_p:.2g})" if metric.baseline_p is not None else ""
+    return f"{metric.baseline}: {metric.baseline_value:.4f}{tested}"
 
 
 def _detection(manifest: Manifest) -> str:

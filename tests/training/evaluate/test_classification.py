@@ -39,13 +39,16 @@ def test_baselines_stand_beside_every_figure(model, config: EvaluateConfig, tmp_
     for metric in section.metrics[:2]:
         assert metric.baseline == TFIDF
         assert metric.baseline_value == section.figures[TFIDF][metric.metric]["value"]
+    accuracy, macro_f1 = section.metrics[:2]
+    assert accuracy.baseline_p == section.figures["paired"]["p"]
+    assert macro_f1.baseline_p is None, "the paired test counts right rows"
 
 
 def test_without_train_rows_there_are_no_baselines(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     alone = EvaluateConfig(test=config.test, resamplings=100)
     section, _ = judge_classifier(model, read_test_set(model, alone), alone, tmp_path)
     assert TFIDF not in section.figures
-    assert section.metrics[0].baseline is None
+    assert section.metrics[0].baseline is section.metrics[0].baseline_p is None
 
 
 def test_several_labels(tmp_path: Path) -> None:
@@ -95,6 +98,10 @@ def test_several_tables_are_judged_together_and_each(model, config: EvaluateConf
         (f"{tmp_path.name} + films", 7),
         (tmp_path.name, 4),
         ("films", 3),
+    ]
+    assert [metric.baseline_p for metric in section.metrics if metric.n in (4, 3)] == [
+        first["p"],
+        second["p"],
     ]
     shown = next(found for found in section.tables if found.caption == "By test table")
     assert [row[0] for row in shown.rows] == [tmp_path.name, "films"]

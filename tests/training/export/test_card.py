@@ -35,6 +35,9 @@ def test_front_matter_and_files(name: str, tag: str, models: Path) -> None:
     for entry in manifest.graphs["model"].files.values():
         assert f"`{entry.path}`" in body
     assert "| waimai | test | 7 | accuracy | 0.9123 | LR: 0.9000 |" in body
+    tested = metric.model_copy(update={"baseline_p": 5.74e-5})
+    card = model_card(manifest.model_copy(update={"metrics": [tested]}), ["zh", "en"])
+    assert "| waimai | test | 7 | accuracy | 0.9123 | LR: 0.9000 (p = 5.7e-05) |" in card
 
 
 def test_the_card_in_the_bundle_is_the_card_of_its_manifest(models: Path) -> None:
