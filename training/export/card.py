@@ -18,6 +18,15 @@ _HUB_DETAILS = {
     ),
 }
 
+# What is to be detected is wrong on purpose: 平果 for 苹果, too for to.
+_EXAMPLES = {
+    "classify": {
+        "zh": "这家店的菜很好吃",
+        "en": "The shares rose after the company reported a record profit.",
+    },
+    "detect-replaced": {"zh": "我喜欢吃平果。", "en": "We went too the park."},
+}
+
 
 def model_card(manifest: Manifest, languages: Sequence[str]) -> str:
     """The card of ``manifest``, Markdown with YAML front matter."""
@@ -25,12 +34,8 @@ def model_card(manifest: Manifest, languages: Sequence[str]) -> str:
     parts = [
         f"# {manifest.name}, version {manifest.version}",
         summary,
-        *(
-            ["**Experimental**: it does not clear the bar for publication yet."]
-            if manifest.experimental
-            else []
-        ),
-        _usage(manifest),
+        _experimental(manifest),
+        _usage(manifest, languages),
         _files(manifest),
         _results(manifest),
         _detection(manifest),
@@ -66,11 +71,24 @@ def _front_matter(manifest: Manifest, languages: Sequence[str], tag: str) -> dic
     return front
 
 
-def _usage(manifest: Manifest) -> str:
+def _experimental(manifest: Manifest) -> str:
+    if not manifest.experimental:
+        return ""
     if manifest.task == "classify":
-        path, text = "classify", "这家店的菜很好吃"
-    else:
-        path, text = "detect-replaced", "我喜欢吃平果。"
+        return "**Experimental**: it does not clear the bar for publication yet."
+    # No bar is set for encoders: their maker marks them, and says what of.
+    said = (
+        "**Experimental**, said of detection: at the default threshold (`precise`) it finds only a small "
+        "part of the errors, and flags some right words."
+    )
+    return f"{said} The figures stand under Results." if manifest.metrics else said
+
+
+def _usage(manifest: Manifest, languages: Sequence[str]) -> str:
+    path = "classify" if manifest.task == "classify" else "detect-replaced"
+    # BCP 47: en, en-GB.
+    english = bool(languages) and all(code.split("-")[0].lower() == "en" for code in languages)
+    text = _EXAMPLES[path]["en" if english else "zh"]
     body = json.dumps({"model": manifest.name, "input": text}, ensure_ascii=False)
     command = f"curl -s localhost:8000/{path} -H 'content-type: application/json' -d '{body}'"
     lines = [
@@ -161,7 +179,10 @@ def _training(manifest: Manifest) -> str:
     }
     lines = ["## Training", "\n".join(f"- {name}: {value}" for name, value in rows.items() if value)]
     if origin.data:
-        lines.append("Data that the model saw:\n\n" + "\n".join(f"- {line}" for line in origin.data))
+        lines.append(
+            "Data that the model saw:\n\n"
+            + "\n".join(f"- {line}" for line in origin.data)
+        )
     return "\n\n".join(lines)
 
 

@@ -82,7 +82,8 @@ class ExportConfig:
     tokens_seen: int = 0
     # Machine that trained the checkpoint.
     hardware: str = ""
-    # Mark the bundle as experimental: it is served, and said to be so.
+    # Mark the bundle as experimental: it is served, and said to be so. Of a classifier that means below its
+    # bar, of an encoder that detection finds few of the errors.
     experimental: bool = False
 
     def __post_init__(self) -> None:
