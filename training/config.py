@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from training.errors import UserError
@@ -75,6 +75,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise UserError(f"{where}: expected a list, found {type(value).__name__}")
         item_hint = arguments[0] if arguments else Any
+        if item_hint is str:
+            value = _joined(value)
         items = [_convert(item_hint, item, f"{where}[{index}]") for index, item in enumerate(value)]
         return items if origin is list else tuple(items)
     if origin is dict:
@@ -96,6 +98,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where}: expected {hint.__name__}, found {value!r}")
         return value
     return value
+
+
+def _joined(items: Sequence[Any]) -> list[Any]:
+    """Lists among ``items`` become part of them: YAML can repeat a list (``*name``), but not add to it."""
+    return [part for item in items for part in (_joined(item) if isinstance(item, list) else [item])]
 
 
 def _key(hint: Any, key: Any, where: str) -> Any:

@@ -21,6 +21,7 @@ class Outer:
     kind: Literal["small", "large"] = "small"
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
+    words: tuple[str, ...] = ()
     maybe: int | None = None
     table: dict[str, float] = field(default_factory=dict)
     weights: Literal["none", "balanced"] | dict[str, float] = "none"
@@ -35,6 +36,16 @@ def test_nested_values_are_built() -> None:
         Outer, {"name": "x", "inner": {"size": 3}, "many": [{"size": 4}, {}], "rate": "5e-4"}, "f"
     )
     assert built == Outer("x", 5e-4, "small", Inner(3), (Inner(4), Inner(1)))
+
+
+def test_a_list_among_texts_is_joined_to_them() -> None:
+    shared = ["a", "b"]
+    built = from_mapping(Outer, {"name": "x", "words": [shared, "c", [shared, []]]}, "f")
+    assert built.words == ("a", "b", "c", "a", "b")
+    with pytest.raises(UserError, match=r"words\[1\]: expected str, found 3"):
+        from_mapping(Outer, {"name": "x", "words": [["a", 3]]}, "f")
+    with pytest.raises(UserError, match=r"many\[0\]: expected keys and values, found list"):
+        from_mapping(Outer, {"name": "x", "many": [[{}]]}, "f")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def _training(manifest: Manifest) -> str:
     lines = ["## Training", "\n".join(f"- {name}: {value}" for name, value in rows.items() if value)]
     if origin.data:
         lines.append(
-            "Data that the model saw:\n\n"
+            "Data that the model saw (its text is not in the bundle):\n\n"
             + "\n".join(f"- {line}" for line in origin.data)
         )
     return "\n\n".join(lines)

@@ -72,7 +72,7 @@ class ExportConfig:
     licence: str | None = None
     # Languages of the training text, as BCP 47 codes, for the model card; empty: it names none.
     languages: list[str] = field(default_factory=list)
-    # Names and licences of the data that the model saw, one line each, for the model card.
+    # What the model saw, for the model card: a line for each data set, "name: what for (licence)".
     data: list[str] = field(default_factory=list)
     # Recipe that made the checkpoint.
     recipe: str = ""

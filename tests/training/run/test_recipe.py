@@ -1,5 +1,6 @@
 """Recipes: every shipped one is valid, every mistake is found before anything starts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,26 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
         export = recipe.export_config(bundle, checkpoint="c")
         assert export.licence, bundle  # the card would say that its maker did not state it
         assert export.languages, bundle
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_cards_of_shipped_recipes_name_every_set_and_its_licence(path: Path) -> None:
+    recipe = read_recipe(path)
+    for bundle, parts in recipe.bundles.items():
+        if "data" not in parts.export:
+            continue
+        lines = recipe.export_config(bundle, checkpoint="c").data
+        assert len(set(lines)) == len(lines)
+        assert [line for line in lines if not re.fullmatch(r"[^:]+: [^:()]+ \([^()]+\)", line)] == []
+        uses = [line.split(": ", 1)[1].split(" (")[0] for line in lines]
+        # One source may be a collection of several sets.
+        assert uses.count("pretraining text") >= len(recipe.corpus.sources)
+        tables = [*(parts.finetune or {}).get("train", ()), *(parts.intermediate or {}).get("train", ())]
+        tuned = [use for use in uses if use.startswith("fine-tuning")]
+        assert len(tuned) >= len(tables)
+        assert ("training of the sentence scorer" in uses) is (parts.scorer is not None)
+        told = any(use.startswith("calibration") for use in uses)
+        assert told is ("calibration_data" in parts.export)
 
 
 def test_weights_to_start_from_may_stand_for_text(tmp_path: Path) -> None:
