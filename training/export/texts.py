@@ -95,7 +95,10 @@ def pieces_of_lengths(
 
 
 def rows_of_text(documents: Sequence[str], encoder: TextEncoder, tokens: int, limit: int) -> list[Encoded]:
-    """At most ``limit`` sentences as they are tokenized, each of at least 8 and at most ``tokens`` tokens."""
+    """At most ``limit`` sentences as they are tokenized, each of at least 8 and at most ``tokens`` tokens, or
+    fewer where the model holds fewer.
+    """
+    tokens = min(tokens, encoder.room)
     rows: list[Encoded] = []
     for sentence in sentences_of(documents):
         encoded = encoder.encode(sentence)

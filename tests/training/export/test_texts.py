@@ -68,3 +68,11 @@ def test_sentences_have_the_lengths_asked_for(encoder: TextEncoder) -> None:
     rows = rows_of_text([text] * 3, encoder, tokens=20, limit=2)
     assert len(rows) == 2
     assert all(8 <= len(row) <= 20 for row in rows)
+
+
+def test_no_row_is_longer_than_the_model(encoder: TextEncoder) -> None:
+    texts = ["我喜欢吃苹果" * length + "。" for length in (5, 10, 11, 15)]
+    rows = rows_of_text(texts, encoder, tokens=126, limit=9)
+    assert sorted(len(row) for row in rows) == [31, 61]
+    for row in rows:
+        encoder.sequence(row.ids)
