@@ -61,7 +61,6 @@ _TEST_OF = {
     "training/pretrain/words.py": "tests/training/pretrain/test_batches.py",
     "training/run/bundles.py": "tests/training/run/test_again.py",
     "training/run/everything.py": "tests/training/run/test_command.py",
-    "training/run/rehearsal.py": "tests/training/run/test_command.py",
     "training/synthetic.py": "tests/training/pretrain/test_loop.py",
     "training/tables/columns.py": "tests/training/tables/test_reading.py",
     "training/tables/examples.py": "tests/training/tables/test_reading.py",
