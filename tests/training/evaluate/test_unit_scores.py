@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,11 @@ def test_words_take_the_greatest_score_of_their_characters(detector: ServedModel
 
 def test_a_text_that_is_refused_is_named(detector: ServedModel, tmp_path: Path) -> None:
     file = tmp_path / "broken.jsonl"
-    rows = [{"text": "我", "errors": []}, {"text": "我\ud800", "errors": []}]
+    rows = [{"text": "我", "errors": []}] * 2
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    first, second = read_table(file, "error_detection").examples
     with pytest.raises(UserError, match="line 2: holds half of a surrogate pair at position 1"):
-        score_units(detector, read_table(file, "error_detection").examples)
+        score_units(detector, [first, replace(second, text="我\ud800")])
 
 
 def test_unknown_words_are_never_scored(detector: ServedModel, tmp_path: Path) -> None:
