@@ -24,6 +24,8 @@ _AHEAD_S = 0.2
 """So long before the workers leave the port newcomers are turned away."""
 _STEADY_S = 10.0
 _LONGEST_PAUSE_S = 30.0
+_MOST_DOUBLINGS = 5
+"""After so many the pause is the longest; a power of the number of failures would outgrow all numbers."""
 
 
 @dataclass(slots=True)
@@ -93,10 +95,7 @@ class Supervisor:
         """Replace a worker that has died; returns an exit code when there is no point in it."""
         now = time.monotonic()
         if worker.due:
-            if now >= worker.due:
-                worker.process, worker.since, worker.due = self._spawn(worker.index), now, 0.0
-                worker.first = False
-            return None
+            return self._start_again(worker, now) if now >= worker.due else None
         code = worker.process.poll()
         if code is None:
             if now - worker.since > _STEADY_S:
@@ -105,15 +104,28 @@ class Supervisor:
         self._forget_metrics(worker.process.pid)
         if code in _FATAL_AT_START and (worker.first or not self._others_run(worker)):
             return code
-        pause = min(2.0**worker.failures - 1, _LONGEST_PAUSE_S)
+        self._pause(worker, now, f"ended with code {code}")
+        return None
+
+    def _start_again(self, worker: _Worker, now: float) -> int | None:
+        try:
+            worker.process = self._spawn(worker.index)
+        except OSError as error:
+            # The system has no memory or process to give just now: no reason to stop those that serve.
+            self._pause(worker, now, f"could not be started ({error})")
+            return None if self._others_run(worker) else EXIT_STARTUP
+        worker.since, worker.due, worker.first = now, 0.0, False
+        return None
+
+    def _pause(self, worker: _Worker, now: float, what: str) -> None:
+        pause = min(2.0 ** min(worker.failures, _MOST_DOUBLINGS) - 1, _LONGEST_PAUSE_S)
         worker.failures += 1
         worker.due = now + pause
         print(
-            f"electra: worker {worker.index} ended with code {code}; starting it again in {pause:.0f} s",
+            f"electra: worker {worker.index} {what}; starting it again in {pause:.0f} s",
             file=sys.stderr,
             flush=True,
         )
-        return None
 
     def _others_run(self, worker: _Worker) -> bool:
         return any(other.process.poll() is None for other in self._workers if other is not worker)

@@ -45,7 +45,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.sock
     (tmp_path / "metrics").mkdir()
     monkeypatch.setattr("app.supervisor.signal.signal", lambda *_: None)
 
-    def perform(codes: list[int | None], turns: int = 20) -> tuple[int, list[int]]:
+    def perform(codes: list[int | OSError | None], turns: int = 20) -> tuple[int, list[int]]:
         made = Supervisor(Settings(workers=2), listener, [], tmp_path)
         started: list[int] = []
         clock = iter(range(0, 10_000_000, 40))  # longer than the longest pause from look to look
@@ -53,7 +53,10 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.sock
 
         def spawn(index: int) -> Process:
             started.append(index)
-            return Process(codes.pop(0) if codes else None, len(started))
+            code = codes.pop(0) if codes else None
+            if isinstance(code, OSError):
+                raise code
+            return Process(code, len(started))
 
         def sleep(seconds: float) -> None:
             nonlocal turns
@@ -85,6 +88,23 @@ def test_when_no_other_is_left_it_ends(stage: Any) -> None:
     code, started = stage([-9, -9, 1, 1, 1, 1])
     assert code == 1
     assert len(started) <= 6
+
+
+def test_one_that_dies_all_night_does_not_end_the_others(stage: Any) -> None:
+    code, started = stage([None, *[-9] * 1_500], turns=3_000)
+    assert code == 0
+    assert len(started) > 1_100
+
+
+def test_a_replacement_that_the_system_has_no_room_for_is_tried_again(stage: Any) -> None:
+    full = OSError(12, "Cannot allocate memory")
+    assert stage([None, -9, full, full, None]) == (0, [0, 1, 1, 1, 1])
+
+
+def test_without_room_and_without_others_it_ends(stage: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    full = OSError(12, "Cannot allocate memory")
+    assert stage([-9, -9, full]) == (1, [0, 1, 0])
+    assert "could not be started ([Errno 12] Cannot allocate memory)" in capsys.readouterr().err
 
 
 def test_gauges_of_a_dead_worker_are_forgotten(stage: Any, tmp_path: Path) -> None:
