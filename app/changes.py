@@ -2,7 +2,9 @@
 
 The workers of one service share a directory. A change is one line appended to a file in it; every worker
 reads what the others wrote, and a worker that starts later reads all of it. Of each model only the last
-change is applied. A line is far shorter than what the system appends in one piece.
+change is applied, and whose line stands last in the file has the last word: so all workers end alike, also
+where two of them were asked at the same moment. A line is far shorter than what the system appends in one
+piece.
 """
 
 from __future__ import annotations
@@ -39,9 +41,12 @@ class ChangeLog:
         self._read = 0
         self._readable = True
         self._worker = os.getpid()
+        # Models that this worker changed after its last look at the file.
+        self._ours: set[str] = set()
 
     def append(self, action: Action, name: str, version: str | None) -> None:
         """Tell the other workers."""
+        self._ours.add(name)
         line = json.dumps(asdict(Change(action, name, version, self._worker))) + "\n"
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -50,7 +55,8 @@ class ChangeLog:
             os.close(descriptor)
 
     def news(self) -> list[Change]:
-        """What other workers wrote since the last time. A line that says nothing is logged and passed over.
+        """What other workers wrote since the last time, and this one has not changed after them. A line that
+        says nothing is logged and passed over.
 
         Raises:
             OSError: the file is there and cannot be read.
@@ -61,7 +67,8 @@ class ChangeLog:
                 lines = stream.readlines()
         except FileNotFoundError:
             return []
-        changes = []
+        self._ours.clear()
+        changes: list[Change] = []
         for line in lines:
             if not line.endswith(b"\n"):
                 break
@@ -71,9 +78,15 @@ class ChangeLog:
             except (ValueError, TypeError) as error:
                 _log.error("a line of %s is no change: %s", self._file, error)
                 continue
-            if change.worker != self._worker:
+            if change.worker == self._worker:
+                changes = [earlier for earlier in changes if earlier.name != change.name]
+            else:
                 changes.append(change)
         return changes
+
+    def overtaken(self, change: Change) -> bool:
+        """Whether this worker has changed the same model since :meth:`news` gave ``change``."""
+        return change.name in self._ours
 
     async def catch_up(self, apply: Callable[[Change], Awaitable[None]]) -> None:
         """Apply what the others have changed: of each model the last change, which says all that holds.

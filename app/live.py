@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from pathlib import Path
 
 from app.api.lifecycle import Lifecycle
@@ -41,6 +42,8 @@ class LiveModels:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._changes = ChangeLog(shared) if shared else None
+        # Of each model one change at a time, from its beginning until the other workers are told.
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._scheduler: Scheduler | None = None
         self._registry: Registry | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,16 +130,19 @@ class LiveModels:
         return self._registry.refused() if self._registry else {}
 
     async def load(self, name: str, version: str | None) -> None:
-        await self._served().load(name, version)
-        self._tell("load", name, version)
+        async with self._changing[name]:
+            await self._served().load(name, version)
+            self._tell("load", name, version)
 
     async def unload(self, name: str) -> None:
-        await self._served().unload(name)
-        self._tell("unload", name, None)
+        async with self._changing[name]:
+            await self._served().unload(name)
+            self._tell("unload", name, None)
 
     async def pin(self, name: str, version: str | None) -> None:
-        await self._served().pin(name, version)
-        self._tell("pin", name, version)
+        async with self._changing[name]:
+            await self._served().pin(name, version)
+            self._tell("pin", name, version)
 
     def _served(self) -> Registry:
         if self._registry is None:
@@ -149,12 +155,15 @@ class LiveModels:
 
     async def _apply(self, change: Change) -> None:
         registry = self._served()
-        if change.action == "load":
-            await registry.load(change.name, change.version)
-        elif change.action == "pin":
-            await registry.pin(change.name, change.version)
-        else:
-            await registry.unload(change.name)
+        async with self._changing[change.name]:
+            if self._changes and self._changes.overtaken(change):
+                return
+            if change.action == "load":
+                await registry.load(change.name, change.version)
+            elif change.action == "pin":
+                await registry.pin(change.name, change.version)
+            else:
+                await registry.unload(change.name)
 
     def _check_models(self, registry: Registry) -> None:
         if not registry.models():

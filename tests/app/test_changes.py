@@ -40,6 +40,29 @@ def test_a_late_worker_hears_all(logs: tuple[ChangeLog, ChangeLog], tmp_path: Pa
     assert [change.name for change in late.news()] == ["a", "b"]
 
 
+def test_of_two_that_change_a_model_at_once_the_later_line_holds_for_both(
+    logs: tuple[ChangeLog, ChangeLog],
+) -> None:
+    one, two = logs
+    one.append("unload", "a", None)
+    one.append("pin", "b", "1")
+    two.append("load", "a", None)
+    assert [change.name for change in two.news()] == ["b"], "its own change of a came after"
+    assert [(change.action, change.name) for change in one.news()] == [("load", "a")]
+
+
+def test_a_change_is_overtaken_by_ones_own(logs: tuple[ChangeLog, ChangeLog]) -> None:
+    one, two = logs
+    two.append("load", "a", None)
+    one.append("unload", "a", None)
+    (change,) = two.news()
+    assert not two.overtaken(change), "that of its own came before"
+    two.append("load", "b", None)
+    assert not two.overtaken(change)
+    two.append("load", "a", None)
+    assert two.overtaken(change)
+
+
 def test_half_a_line_waits_for_its_rest(logs: tuple[ChangeLog, ChangeLog], tmp_path: Path) -> None:
     one, two = logs
     one.append("load", "a", None)

@@ -161,6 +161,36 @@ def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_pat
     asyncio.run(scenario())
 
 
+def test_workers_that_are_asked_for_opposite_things_at_once_end_alike(tmp_path: Path) -> None:
+    """One unloads a model while the other is loading it: whoever is done last is right, for both."""
+    toy_bundle(tmp_path / "models", "encoder")
+    toy_bundle(tmp_path / "models", "sentiment", task="classify")
+    chosen = Settings(models_dir=tmp_path / "models", backend="onnxruntime", threads=1, batch_tokens=128)
+
+    async def scenario() -> None:
+        workers = [LiveModels(chosen, Lifecycle(), None, tmp_path) for _ in range(2)]
+        for number, worker in enumerate(workers):
+            await worker.start()
+            assert worker._changes is not None
+            worker._changes._worker = number
+        one, two = workers
+        loading = asyncio.create_task(two.load("sentiment", None))
+        while not two._served()._lock("sentiment").locked():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await one.unload("sentiment")
+        assert two._changes is not None
+        assert one._changes is not None
+        await two._changes.catch_up(two._apply)
+        await loading
+        await one._changes.catch_up(one._apply)
+        await two._changes.catch_up(two._apply)
+        for worker in workers:
+            assert [model.name for model in worker.models()] == ["sentiment", "encoder"]
+            await worker.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_a_task_that_failed_does_not_keep_the_rest_from_closing(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "sentiment", task="classify")
 
