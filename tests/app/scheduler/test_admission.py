@@ -35,6 +35,10 @@ def test_rows_that_can_never_run_are_told_the_limit(lane: Lane, length: int) -> 
         check_lengths(lane, [row(3), row(length)])
 
 
+def test_rows_of_the_least_and_the_greatest_length_pass(lane: Lane) -> None:
+    check_lengths(lane, [row(1), row(64)])
+
+
 def within(seconds: float | None, *, turn: float | None = None) -> RequestContext:
     return RequestContext(deadline=seconds, turn=turn)
 

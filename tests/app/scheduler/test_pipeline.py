@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
 from app.scheduler.engine import RequestContext
+from app.scheduler.queue import Entry
 from app.scheduler.worker import Report
 from tests.app.scheduler.simulation import Bench, row, simulate
 
@@ -62,6 +64,32 @@ def test_the_predicted_pace_has_the_gaps_between_batches_in_it() -> None:
         bench.worker._start = lambda: asyncio.get_running_loop().call_later(0.1, start)  # type: ignore[method-assign]
         await asyncio.gather(*(bench.infer(100) for _ in range(60)))
         assert bench.lane.seconds_per_token == pytest.approx(2e-3, rel=0.02)
+
+    simulate(story)
+
+
+def test_a_request_that_ends_while_its_batch_lies_ready_does_not_wait_again() -> None:
+    async def story() -> None:
+        bench = Bench(budget=1024, overhead=1.0)
+        running = asyncio.create_task(bench.infer(10))
+        await asyncio.sleep(0.1)
+        staged = asyncio.create_task(bench.infer(20))
+        await asyncio.sleep(0.1)
+        assert [batch.tokens for batch in bench.worker.staged()] == [20]
+        staged.cancel()
+        joined = asyncio.create_task(bench.infer(30))
+        queued: list[list[int]] = []
+        add = bench.scheduler._queue.add
+
+        def watched(entries: Iterable[Entry]) -> None:
+            kept = list(entries)
+            queued.append([entry.tokens for entry in kept])
+            add(kept)
+
+        bench.scheduler._queue.add = watched  # type: ignore[method-assign]
+        await asyncio.sleep(0.1)
+        assert queued == [[30], []], "the newcomer; and nothing out of the tray"
+        await asyncio.gather(running, joined)
 
     simulate(story)
 

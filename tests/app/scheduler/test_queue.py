@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.scheduler.admission import Load, enqueue
 from app.scheduler.engine import RequestContext
-from app.scheduler.queue import MOST_OF_EXPECTED, BatchQueue, Call, Entry, Lane, around
+from app.scheduler.queue import MOST_OF_EXPECTED, Batch, BatchQueue, Call, Entry, Lane, around
 from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import EchoSession, row, within_budget
 
@@ -89,6 +89,12 @@ def test_every_row_is_taken_once_in_batches_that_hold_the_earliest_turn(
     assert not waiting
 
 
+@pytest.mark.parametrize(("budget", "full"), [(149, True), (150, False)])
+def test_a_batch_is_full_when_no_row_of_its_width_fits_any_more(budget: int, full: bool) -> None:
+    room = lane(budget=budget)
+    assert Batch(room, (entry(room, 50), entry(room, 20))).full is full
+
+
 def test_overdue_rows_go_whatever_the_padding() -> None:
     queue, room = BatchQueue(), lane(budget=1000)
     overdue = [entry(room, tokens, turn, due=5.0) for turn, tokens in enumerate((300, 10, 250))]
@@ -96,6 +102,24 @@ def test_overdue_rows_go_whatever_the_padding() -> None:
     batch = queue.take(now=6.0)
     assert batch is not None
     assert set(overdue) <= set(batch.entries)
+
+
+def test_overdue_rows_take_along_what_needs_no_wider_batch() -> None:
+    queue, room = BatchQueue(), lane(budget=1000)
+    queue.add([entry(room, 300, due=5.0), *(entry(room, tokens, 1.0) for tokens in (301, 290, 300))])
+    batch = queue.take(now=6.0)
+    assert batch is not None
+    assert lengths(batch.entries) == [290, 300, 300]
+
+
+def test_nobody_waits_for_rows_that_were_discarded() -> None:
+    queue, room = BatchQueue(), lane()
+    rows = [entry(room, 100, turn) for turn in range(3)]
+    queue.add(rows)
+    queue.discard(rows[1].call)
+    assert queue.seconds() == pytest.approx(200e-4)
+    assert queue.seconds_before(2.0) == pytest.approx(200e-4)
+    assert queue.seconds_before(1.0) == pytest.approx(100e-4)
 
 
 def test_overdue_requests_are_finished_one_after_the_other() -> None:

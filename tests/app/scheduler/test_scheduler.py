@@ -75,6 +75,20 @@ def test_a_poisoned_row_fails_its_own_request_only() -> None:
     simulate(story)
 
 
+def test_rows_run_one_by_one_say_nothing_of_the_speed_of_batches() -> None:
+    async def story() -> None:
+        bench = Bench(overhead=0.1)
+        before = bench.lane.seconds_per_token
+        answers = await asyncio.gather(
+            bench.infer(20, first=POISON), bench.infer(10), bench.infer(10), return_exceptions=True
+        )
+        assert isinstance(answers[0], BadItem)
+        assert bench.lane.seconds_per_token == before
+        assert bench.scheduler.counts.padding_ratio == 1.0, "each was as wide as itself"
+
+    simulate(story)
+
+
 def test_a_row_that_cannot_run_is_refused_before_it_waits() -> None:
     async def story() -> None:
         bench = Bench(session=EchoSession(max_tokens=32))
@@ -198,6 +212,21 @@ def test_an_answer_that_is_late_is_an_error_and_its_rows_are_dropped() -> None:
     simulate(story)
 
 
+def test_a_caller_whose_own_alarm_rings_first_was_too_late_and_not_gone() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bench = Bench(overhead=5.0)
+        task = asyncio.create_task(bench.infer(10, deadline=loop.time() + 1.0))
+        loop.call_at(loop.time() + 1.0, task.cancel)
+        await asyncio.sleep(0.999)
+        assert not task.done()
+        await asyncio.wait([task])
+        counts = bench.scheduler.counts
+        assert (counts.dropped_deadline, counts.dropped_cancelled) == (1, 0)
+
+    simulate(story)
+
+
 def test_a_dead_worker_fails_everybody_at_once() -> None:
     async def story() -> None:
         deaths: list[str] = []
@@ -209,6 +238,7 @@ def test_a_dead_worker_fails_everybody_at_once() -> None:
         bench.worker.sick = "the inference thread is gone"
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(answer, EngineDead) for answer in answers)
+        assert len(set(map(id, answers))) == 4, "each raises an error of its own"
         assert asyncio.get_running_loop().time() < 2.5
         assert deaths == ["the inference thread is gone"]
         assert bench.scheduler.state == "dead"
@@ -427,6 +457,16 @@ def test_the_observer_hears_of_batches_and_queue() -> None:
         assert ear.depths[0] == (2, 18)
         assert ear.depths[-1] == (0, 0)
         assert bench.scheduler.counts.padding_ratio == pytest.approx(20 / 18)
+        # Whoever gives up while it waits is told of as well: nothing else may come for hours.
+        running = [asyncio.create_task(bench.infer(500, 500)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(bench.infer(500, 501))
+        await asyncio.sleep(0.1)
+        assert ear.depths[-1] == (2, 1001)
+        waiting.cancel()
+        await asyncio.sleep(0.1)
+        assert ear.depths[-1] == (0, 0)
+        await asyncio.gather(*running)
 
     simulate(story)
 

@@ -13,11 +13,11 @@ import pytest
 
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import EngineDead
-from app.scheduler.queue import Lane
+from app.scheduler.queue import Batch, Call, Entry, Lane
 from app.scheduler.scheduler import Scheduler
-from app.scheduler.worker import GIVE_WAY_SECONDS
+from app.scheduler.worker import GIVE_WAY_SECONDS, InferenceThreads, run_batch
 from app.text.sequence import TokenSequence
-from tests.app.scheduler.simulation import EchoSession, row
+from tests.app.scheduler.simulation import POISON, EchoSession, row
 
 
 class Gate(EchoSession):
@@ -161,8 +161,6 @@ def test_a_thread_that_ends_fails_all_who_wait_at_once() -> None:
 
 
 def test_a_hung_batch_is_noticed() -> None:
-    from app.scheduler.worker import InferenceThreads
-
     async def story() -> None:
         gate, causes = Gate(), []
         loop = asyncio.get_running_loop()
@@ -178,6 +176,73 @@ def test_a_hung_batch_is_noticed() -> None:
         await scheduler.close()
 
     asyncio.run(story())
+
+
+def batch_of(lane: Lane, tokens: int) -> Batch:
+    return Batch(lane, (Entry(Call(RequestContext()), lane, 0, row(tokens), tokens, 0.0, 0.0, 1e9),))
+
+
+def test_a_hung_batch_is_noticed_beside_a_thread_that_works() -> None:
+    async def story() -> None:
+        gate, now = Gate(), 0.0
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        loop = asyncio.get_running_loop()
+        threads = InferenceThreads(loop, lambda _: None, lambda _: None, lambda: now, 2, stall_limit=300.0)
+        threads.offer(batch_of(lane, 5))
+        await until(lambda: len(gate.threads) == 1)
+        now = 299.0
+        threads.offer(batch_of(lane, 6))
+        await until(lambda: len(gate.threads) == 2)
+        assert threads.trouble() is None
+        now = 301.0
+        assert threads.trouble() == "a batch has been running for more than 300 s"
+        gate.open.set()
+        await until(lambda: threads.trouble() is None)
+        threads.stop()
+        threads.join(10)
+
+    asyncio.run(story())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_is_gone_without_a_word_is_noticed_beside_another() -> None:
+    async def story() -> None:
+        gate = Gate()
+        gate.end = SystemExit("no more")
+        gate.open.set()
+        lane = Lane("toy", "model", gate, 64, 1e-5)
+        reports: list[object] = []
+        loop = asyncio.get_running_loop()
+        threads = InferenceThreads(loop, reports.append, lambda cause: None, time.monotonic, parallel=2)
+        assert threads.trouble() is None
+        threads.offer(batch_of(lane, 5))
+        await until(lambda: threads.trouble() is not None)
+        assert threads.trouble() == "an inference thread is gone"
+        assert reports == []
+        threads.stop()
+        threads.join(10)
+
+    asyncio.run(story())
+
+
+def test_rows_of_a_request_that_ends_meanwhile_are_not_run_again() -> None:
+    calls = [Call(RequestContext()) for _ in range(3)]
+
+    class Leaves(EchoSession):
+        def run(self, sequences: list[TokenSequence]) -> list[dict[str, np.ndarray]]:
+            calls[1].dropped = True
+            return super().run(sequences)
+
+    session = Leaves()
+    lane = Lane("toy", "model", session, 64, 1e-5)
+    rows = [row(5), row(6), row(7, POISON)]
+    entries = tuple(
+        Entry(call, lane, 0, each, len(each), 0.0, 0.0, 1e9) for call, each in zip(calls, rows, strict=True)
+    )
+    report = run_batch(Batch(lane, entries), time.monotonic)
+    assert session.batches == [[5, 6, 7], [5], [7]]
+    assert [entry for entry, _ in report.results] == [entries[0], entries[2]]
+    assert report.retried
 
 
 def test_a_busy_event_loop_gives_python_s_lock_away_soon() -> None:

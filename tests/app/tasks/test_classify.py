@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
-from app.tasks.classify import activate, classify
+from app.tasks.classify import _ranked, activate, classify, classify_ids
 from app.tasks.inputs import windows_of
 from app.tasks.local import local_model
 from tests.hard_text import hard_text
@@ -100,6 +100,14 @@ def test_functions_agree_on_the_order(model):
     np.testing.assert_allclose(answers["sigmoid"].probs, 1 / (1 + np.exp(-logits)), rtol=1e-6)
 
 
+def test_labels_whose_probabilities_round_to_one_are_ranked_by_their_logits():
+    logits = np.array([50.0, 60.0, 40.0])
+    probs = activate(logits, "sigmoid")
+    assert (probs == 1.0).all()
+    assert [item.label for item in _ranked(LABELS, logits, probs)] == ["news", "sport", "money"]
+    assert [item.label for item in _ranked(LABELS, np.zeros(3), np.full(3, 0.5))] == list(LABELS)
+
+
 def test_a_multi_label_model_defaults_to_sigmoid(tmp_path):
     model = local_model(
         toy_bundle(tmp_path, "tags", task="classify", labels=LABELS, problem_type="multi_label")
@@ -161,6 +169,38 @@ def test_bad_input_is_named(model, inputs, options, field):
     with pytest.raises(ValidationFailed) as caught:
         run(model, inputs, **options)
     assert caught.value.problems[0].field == field
+
+
+def run_ids(model, rows, **options):
+    return asyncio.run(classify_ids(model, rows, context=RequestContext(), **options))
+
+
+def test_ids_are_taken_up_to_the_model_s_length_and_the_last_of_its_vocabulary(model, weights):
+    last = model.encoder.vocab_size - 1
+    rows = [[2, *[7] * (MAX_TOKENS - 2), last], [last]]
+    answers = run_ids(model, rows)
+    assert [(answer.truncated, answer.prompt_tokens) for answer in answers] == [
+        (False, MAX_TOKENS),
+        (False, 1),
+    ]
+    for row, answer in zip(rows, answers, strict=True):
+        np.testing.assert_allclose(answer.probs, softmax(logits_of(weights, row)), rtol=1e-4)
+
+
+def test_ids_beyond_the_model_s_length_are_cut_on_request_only(model, weights):
+    row = [2, *range(5, 5 + MAX_TOKENS)]
+    with pytest.raises(ValidationFailed, match=f"holds {MAX_TOKENS + 1} ids, the model takes {MAX_TOKENS}"):
+        run_ids(model, [row])
+    (answer,) = run_ids(model, [row], truncate=True)
+    assert (answer.truncated, answer.prompt_tokens) == (True, MAX_TOKENS)
+    np.testing.assert_allclose(answer.probs, softmax(logits_of(weights, row[:MAX_TOKENS])), rtol=1e-4)
+
+
+@pytest.mark.parametrize("token", [-1, "vocabulary"])
+def test_an_id_outside_the_vocabulary_is_named(model, token):
+    outside = model.encoder.vocab_size if token == "vocabulary" else token
+    with pytest.raises(ValidationFailed, match=r"input\.1: holds an id outside 0 to"):
+        run_ids(model, [[2, 3], [2, outside, 3]])
 
 
 def test_an_encoder_cannot_classify(tmp_path):

@@ -162,6 +162,21 @@ def test_whoever_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
     run(story)
 
 
+def test_a_helper_that_is_handed_to_someone_cancelled_in_the_same_moment_is_not_lost() -> None:
+    async def story() -> None:
+        line = _Line(1)
+        await line.turn()
+        gone = asyncio.create_task(line.turn())
+        await asyncio.sleep(0)
+        line.next()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await asyncio.wait_for(line.turn(), 1)
+
+    run(story)
+
+
 def test_a_helper_that_becomes_free_right_after_a_cancellation_is_not_lost() -> None:
     async def story() -> None:
         line = _Line(1)

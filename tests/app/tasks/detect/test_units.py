@@ -55,6 +55,13 @@ def test_an_unknown_token_does_not_speak_for_a_known_one(encoder):
     assert (units.scores.tolist(), units.unknown.tolist()) == ([0.2], [False])
 
 
+def test_a_unit_is_flagged_from_the_threshold_on(encoder):
+    units = units_of(encoder, "我喜", "word", [0.5, 0.25])
+    assert units.flagged(0.5, flag_unknown=False).tolist() == [True, False]
+    assert units.flagged(0.25, flag_unknown=False).tolist() == [True, True]
+    assert not units.flagged(np.nextafter(0.5, 1), flag_unknown=False).any()
+
+
 def test_ignored_units_are_scored_and_not_flagged(encoder):
     units = units_of(encoder, "好。", "word", [0.3, 0.9], ignore=("punctuation",))
     assert units.ignored.tolist() == [False, True]
