@@ -11,7 +11,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.models import NoModels
 from app.changes import ChangeLog
 from app.errors import NotReady
-from app.live import LiveModels, threads_of
+from app.live import LiveModels, parallel_of, threads_of
 from app.runtime.threads import available_threads
 from app.scheduler.engine import RequestContext
 from app.settings import Settings
@@ -142,6 +142,12 @@ def test_threads_are_shared_by_workers() -> None:
     assert threads_of(Settings(threads=3, workers=2)) == 3
     assert threads_of(Settings()) == available_threads()
     assert threads_of(Settings(workers=64)) == 1
+
+
+def test_one_thread_computes_one_batch_at_a_time() -> None:
+    assert parallel_of(Settings(threads=1)) == 1
+    assert parallel_of(Settings(threads=8)) == 2
+    assert parallel_of(Settings(threads=1, parallel_batches=3)) == 3
 
 
 def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_path: Path) -> None:

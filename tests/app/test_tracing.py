@@ -61,6 +61,42 @@ def test_an_endpoint_without_the_extra_is_an_error(monkeypatch: pytest.MonkeyPat
         make_tracer("http://collector:4318", "electra", "0")
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "failed"), [(None, 200, False), (RuntimeError("bug"), 500, True)]
+)
+def test_a_fault_of_ours_is_a_failed_span(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None, status: int, failed: bool
+) -> None:
+    class Tracer:
+        def __init__(self) -> None:
+            self.finished: list[tuple[object, bool]] = []
+
+        def start(self, method: str, headers: object) -> Tracer:
+            return self
+
+        def finish(self, name: str, attributes: dict[str, object], *, failed: bool) -> None:
+            self.finished.append((attributes["http.response.status_code"], failed))
+
+        def close(self) -> None:
+            pass
+
+    tracer = Tracer()
+    monkeypatch.setattr("app.main.make_tracer", lambda *_: tracer)
+    models = fixed_models(tmp_path)
+
+    def before(context: object) -> None:
+        if fault is not None:
+            raise fault
+
+    async def scenario() -> None:
+        models.engine.before = before  # type: ignore[assignment]
+        async with started(models) as running:
+            await running.client.post("/classify", json={"input": "好"})
+
+    asyncio.run(scenario())
+    assert tracer.finished == [(status, failed)]
+
+
 def test_a_request_is_one_span_of_the_callers_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = pytest.importorskip("opentelemetry.trace", reason="needs the otel extra")
     provider = RecordingProvider()

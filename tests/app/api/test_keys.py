@@ -57,6 +57,24 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert not ring.accepts(b"old-key")
 
 
+def test_a_key_file_is_read_again_when_only_its_size_tells(tmp_path: Path) -> None:
+    """As after two changes within one tick of the disk's clock."""
+    file = tmp_path / "keys"
+    file.write_text("stolen\nkept\n", encoding="utf-8")
+    os.utime(file, ns=(1, 1))
+    clock = Clock()
+    ring = KeyRing(file=file, clock=clock)
+    clock.now = 2.0
+    assert ring.accepts(b"stolen")
+    file.write_text("kept\n", encoding="utf-8")
+    os.utime(file, ns=(1, 1))
+    clock.now = 2.5
+    assert ring.accepts(b"stolen"), "it is looked at once a second"
+    clock.now = 4.0
+    assert not ring.accepts(b"stolen")
+    assert ring.accepts(b"kept")
+
+
 @pytest.mark.parametrize("damage", ["empty", "gone", "binary"])
 def test_a_damaged_key_file_keeps_the_keys_from_before(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "keys"

@@ -50,7 +50,8 @@ def test_draining_while_starting_never_becomes_ready() -> None:
 
 
 def test_death_is_final_and_told_once() -> None:
-    lifecycle = Lifecycle()
+    seen: list[bool] = []
+    lifecycle = Lifecycle(seen.append)
     told: list[str] = []
     lifecycle.on_death(told.append)
     lifecycle.to_ready()
@@ -60,6 +61,7 @@ def test_death_is_final_and_told_once() -> None:
     lifecycle.to_ready()
     assert lifecycle.state is State.DEAD
     assert told == ["first"]
+    assert seen == [False, True, False], "the gauge does not stay at ready"
     lifecycle.on_death(told.append)
     assert told == ["first", "first"], "who asks late is told at once"
     with pytest.raises(EngineDead, match="first"):

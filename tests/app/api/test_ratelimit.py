@@ -1,5 +1,6 @@
 """Token buckets against the definition: never more than burst + rate * time."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,25 @@ def test_a_burst_then_the_rate() -> None:
     assert limiter.take("a") == 0.5
     clock.now = 1.0
     assert limiter.take("a") == 0
+
+
+def test_what_a_caller_did_not_use_is_not_saved_beyond_the_burst() -> None:
+    clock = Clock()
+    limiter = RateLimiter(60, 3, clock)
+    limiter.take("a")
+    clock.now = 3600.0
+    assert [limiter.take("a") for _ in range(4)] == [0, 0, 0, 1.0]
+
+
+def test_those_seen_longest_ago_are_forgotten_and_not_those_who_came_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.api.ratelimit._MOST_CALLERS", 3)
+    limiter = RateLimiter(60, 1, Clock())
+    for caller in ("busy", "b", "c", "busy", "d"):
+        limiter.take(caller)
+    assert limiter.take("busy") > 0, "a flood of addresses does not fill its bucket"
+    assert limiter.take("b") == 0
 
 
 @given(

@@ -43,6 +43,14 @@ def test_what_is_too_much_is_named(
     assert (problem.field, problem.code) == ("inputs", code)
 
 
+@pytest.mark.parametrize(("texts", "pair"), [(["a" * 5, "", "b" * 5], None), (["a" * 4], ["b" * 6])])
+def test_the_limits_themselves_may_be_asked(
+    models: FixedModels, call: Call, texts: list[str], pair: list[str] | None
+) -> None:
+    service(models, max_items=3, max_characters=10).admit(call, texts, pair)
+    assert (call.items, call.characters) == (len(texts), 10)
+
+
 def test_what_is_admitted_is_noted_without_its_text(models: FixedModels, call: Call) -> None:
     service(models).admit(call, ["好", "坏坏"], ["一"])
     assert (call.items, call.characters, call.text) == (2, 4, "")

@@ -53,6 +53,12 @@ def test_a_left_cut_never_leaves_more_tokens_than_asked(models: FixedModels) -> 
             assert len(encoder.encode(kept)) <= tokens - 2 or len(kept) == 1
 
 
+def test_a_left_cut_begins_with_a_word_where_one_begins(models: FixedModels) -> None:
+    # i, cat, ##ed, bad, apples: the last three would begin within "cated".
+    assert cut(models, ["i cated bad apples"], 5, "left") == [("bad apples", True)]
+    assert cut(models, ["cated"], 3, "left") == [("d", True)], "no word begins among them"
+
+
 def test_special_tokens_alone_are_no_text(models: FixedModels) -> None:
     with pytest.raises(ValidationFailed, match="truncate_prompt_tokens"):
         cut(models, ["好"], 2, "right")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.api.middleware.intake import MOST_BODIES
+from app.api.call import call_of, open_call
+from app.api.middleware.intake import MOST_BODIES, Intake, Patience
 from app.scheduler.engine import RequestContext
 from tests.service import FixedModels, call, started
 
@@ -45,6 +46,8 @@ def test_the_limit_counts_what_comes_not_what_was_announced(models: FixedModels)
             announced = [(b"content-type", b"application/json"), (b"content-length", b"2049")]
             status, _ = await call(running.app, "/classify", [], headers=announced)
             assert status == 413, "refused before a byte of it is read"
+            announced[1] = (b"content-length", b"2048")
+            assert (await call(running.app, "/classify", [message(whole)], headers=announced))[0] == 200
 
     asyncio.run(scenario())
 
@@ -73,6 +76,41 @@ def test_a_client_that_hangs_up_cancels_the_work(models: FixedModels) -> None:
             assert "electra_requests_in_flight 1.0" in metrics, "the scrape itself"
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_leaves_once_it_has_its_answer_cancels_nothing() -> None:
+    """The server reports it like one that hung up; the request was answered all the same."""
+    finished: list[bool] = []
+
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        call_of(scope).status = 200
+        await asyncio.sleep(0.01)
+        finished.append(True)
+
+    async def scenario() -> None:
+        patience = Patience(9.0, "late")
+        intake = Intake(
+            answering,
+            max_body_bytes=99,
+            body_timeout_s=9.0,
+            task=patience,
+            administration=patience,
+            administers=lambda path: False,
+        )
+        messages = [message(BODY)]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            raise AssertionError("nothing is to be sent")
+
+        scope = {"type": "http", "method": "POST", "path": "/classify", "headers": []}
+        open_call(scope)
+        await intake(scope, receive, send)
+
+    asyncio.run(scenario())
+    assert finished == [True]
 
 
 def test_a_client_that_hangs_up_in_its_body_is_no_error(models: FixedModels) -> None:
@@ -181,7 +219,7 @@ def test_an_administrator_has_more_time_than_a_request(
 
 def test_what_waited_too_long_for_the_event_loop_is_refused_before_it_is_read(models: FixedModels) -> None:
     async def scenario() -> None:
-        async with started(models, admin_key="boss", request_timeout_s=10.0) as running:
+        async with started(models, admin_key="boss", request_timeout_s=10.0, admin_timeout_s=10.0) as running:
             service, loop = running.app, asyncio.get_running_loop()
             just, late = loop.time() - 0.4, loop.time() - 0.6
             assert (await call(service, "/classify", [message(BODY)], arrived=just))[0] == 200

@@ -93,6 +93,15 @@ def test_suggestions_are_ranked_by_generator_times_discriminator(model, table, c
             assert suggestion.delta == pytest.approx(belief(suggestion.text) - belief("错"), abs=1e-6)
 
 
+def test_a_repair_is_judged_at_the_bundle_s_temperature(tmp_path):
+    model = local_model(toy_bundle(tmp_path, "encoder", replaced=REPLACED))
+    model.bundle.manifest.calibration.temperature = 4.0
+    (span,) = run(model, "我喜欢错苹果", suggestions=1, threshold=0.5)[0].spans
+    after = 1 / (1 + np.exp(1.0))
+    assert span.score == pytest.approx(1 - after)
+    assert span.suggestions[0].delta == pytest.approx(1 - 2 * after, abs=1e-6)
+
+
 def test_a_candidate_that_looks_replaced_itself_falls_behind(model, table):
     text = "我喜欢错苹果"
     (span,) = run(model, text, suggestions=5)[0].spans

@@ -120,6 +120,22 @@ def test_a_long_text_reads_as_its_sentences_do(model):
     assert answer.score == pytest.approx(short.score)
 
 
+def test_a_long_text_is_read_in_calls_of_many_windows(model, monkeypatch):
+    calls = []
+    infer = model.engine.infer
+
+    async def counted(rows, context, **options):
+        calls.append(sum(map(len, rows)))
+        return await infer(rows, context, **options)
+
+    monkeypatch.setattr("app.tasks.detect.task.TOKENS_PER_CALL", 100)
+    monkeypatch.setattr(model.engine, "infer", counted)
+    (answer,) = run(model, "我喜欢错苹果，the cat sat. " * 30)
+    assert len(calls) > 2
+    assert all(100 <= tokens < 100 + 24 for tokens in calls[:-1])
+    assert sum(calls) == answer.prompt_tokens
+
+
 def test_a_text_cut_on_request_has_no_tokens_beyond_the_cut(model):
     text = "我喜欢错" * 20
     (answer,) = run(model, text, truncate=True)

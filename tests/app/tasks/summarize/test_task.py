@@ -181,6 +181,13 @@ def test_short_sentences_are_a_last_resort(model: ServedModel) -> None:
     assert run(model, "好。", num_sentences=2)[0].summary_text == "好。"
 
 
+def test_room_that_is_left_is_not_filled_with_scraps(model: ServedModel) -> None:
+    text = "今天天气很好！对吗？好。"
+    for method in METHODS[:4]:
+        assert run(model, text, method=method, max_chars=50)[0].summary_text == "今天天气很好！"
+    assert run(model, "好。对吗？", method="lead", max_chars=50)[0].summary_text == "好。对吗？"
+
+
 def test_lead_needs_no_model(model: ServedModel) -> None:
     (summary,) = run(replace(model, engine=None), "".join(SENTENCES[:5]), method="lead", num_sentences=2)  # type: ignore[arg-type]
     assert summary.summary_text == "".join(SENTENCES[:2])
