@@ -1,10 +1,8 @@
 """Text classification: one label with softmax, or several with sigmoid.
 
 A text that is longer than the model is read in overlapping windows. The text's logits are the mean of its
-windows'
-logits weighted by their tokens, and the activation comes after: so ``softmax``, ``sigmoid`` and ``none``
-    agree on
-which label is first.
+windows' logits weighted by their tokens, and the activation comes after: so ``softmax``, ``sigmoid`` and
+``none`` agree on which label is first.
 """
 
 from __future__ import annotations

@@ -144,6 +144,19 @@ def test_threads_are_shared_by_workers() -> None:
     assert threads_of(Settings(workers=64)) == 1
 
 
+def test_without_an_interval_the_repository_is_not_watched(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def scenario() -> None:
+        for interval, tasks in ((0, 0), (60, 1)):
+            models = live(tmp_path, watch_interval_s=interval)
+            await models.start()
+            assert len(models._tasks) == tasks
+            await models.close()
+
+    asyncio.run(scenario())
+
+
 def test_one_thread_computes_one_batch_at_a_time() -> None:
     assert parallel_of(Settings(threads=1)) == 1
     assert parallel_of(Settings(threads=8)) == 2

@@ -12,7 +12,7 @@ from app.api.lifecycle import Lifecycle, State
 from app.api.models import NoModels
 from app.main import create_app, service_version
 from app.settings import Settings, SettingsError
-from tests.service import FixedModels, fixed_models, started
+from tests.service import FixedModels, Running, fixed_models, started
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,35 @@ def test_it_can_stand_under_a_prefix(models: FixedModels, path: str) -> None:
             assert document["servers"] == [{"url": "/electra"}]
 
     asyncio.run(scenario())
+
+
+def test_each_worker_allows_its_share_of_the_rate(models: FixedModels) -> None:
+    async def scenario() -> None:
+        limits = {"workers": 3, "rate_limit_per_minute": 60, "rate_limit_burst": 1}
+        async with started(models, **limits) as running:
+            assert (await running.client.post("/classify", json={"input": "好"})).status_code == 200
+            refused = await running.client.post("/classify", json={"input": "好"})
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3")
+
+    asyncio.run(scenario())
+
+
+def test_it_is_not_ready_while_it_closes(models: FixedModels) -> None:
+    """Also under a server that does not drain by itself."""
+    seen: list[State] = []
+
+    class Closing(FixedModels):
+        async def close(self) -> None:
+            seen.append(running.lifecycle.state)
+
+    async def scenario() -> None:
+        nonlocal running
+        async with started(Closing(models.served, models.engine)) as running:
+            assert running.lifecycle.ready
+
+    running: Running
+    asyncio.run(scenario())
+    assert seen == [State.DRAINING]
 
 
 def test_the_version_is_the_distributions() -> None:

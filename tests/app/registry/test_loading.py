@@ -15,6 +15,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app import bundle as b
+from app.registry import loading
 from app.registry.loading import Loader, LoadOptions, load_in_thread, refusal
 from app.scheduler.queue import Lane
 from app.tasks.model import ServedModel, served_model
@@ -85,6 +86,34 @@ def test_a_good_bundle_has_a_lane_for_each_graph(encoder: Path) -> None:
     assert (info.backend, info.precision) == ("onnxruntime", "fp32")
     assert info.tokens_per_second > 0
     assert live.version == "1"
+
+
+def test_what_was_opened_of_a_bundle_that_is_refused_is_closed(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    closed: list[object] = []
+    open_session = loading.open_session
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        opened.append(open_session(*arguments, **options))
+        return opened[-1]
+
+    def check(bundle: b.Bundle, graph: b.GraphName, session: object) -> None:
+        if len(opened) == 2:
+            raise b.BundleError(encoder, "does not fit", "export it again")
+
+    monkeypatch.setattr(loading, "open_session", watched)
+    monkeypatch.setattr(loading, "check_graph", check)
+    monkeypatch.setattr("app.runtime.onnx_session.OnnxSession.close", lambda session: closed.append(session))
+    assert "does not fit" in refused(encoder)
+    assert len(opened) == 2
+    assert set(map(id, closed)) == set(map(id, opened))
+
+
+def test_positions_of_a_batch_are_bounded_by_the_memory_of_their_logits(encoder: Path) -> None:
+    lane = loader().load(encoder).lanes["generator"]
+    assert lane.batch_positions == loading.POSITION_VALUES // 171
 
 
 def test_a_changed_byte_is_refused(encoder: Path) -> None:

@@ -26,9 +26,16 @@ def test_another_fault_is_tried_again_after_pauses_that_double() -> None:
     assert not refusals.worth_trying(KEY, "mark")
     now = FIRST_PAUSE_SECONDS
     assert refusals.worth_trying(KEY, "mark")
+    refusals.add(KEY, "no memory", None)
+    now += 2 * FIRST_PAUSE_SECONDS - 1
+    assert not refusals.worth_trying(KEY, "mark"), "the second pause is twice the first"
+    now += 1
+    assert refusals.worth_trying(KEY, "mark")
     for _ in range(20):
         refusals.add(KEY, "no memory", None)
-    now += LONGEST_PAUSE_SECONDS
+    now += LONGEST_PAUSE_SECONDS - 1
+    assert not refusals.worth_trying(KEY, "mark")
+    now += 1
     assert refusals.worth_trying(KEY, "mark")
 
 

@@ -64,6 +64,19 @@ def test_the_highest_version_of_every_model_serves(tmp_path: Path) -> None:
     run(story)
 
 
+def test_it_is_not_ready_once_the_engine_takes_nothing_new(tmp_path: Path) -> None:
+    toy_bundle(tmp_path, "sentiment", task="classify")
+
+    async def story() -> None:
+        async with serving(tmp_path) as registry:
+            assert registry.ready
+            await registry._scheduler.drain()
+            assert not registry.ready
+            assert registry.lack() == "", "of models it lacks nothing"
+
+    run(story)
+
+
 def test_it_is_not_ready_without_a_default_model(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "topic", task="classify")
     root = toy_bundle(tmp_path, "sentiment", task="classify")

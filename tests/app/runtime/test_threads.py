@@ -33,6 +33,15 @@ def write(root: Path, files: dict[str, str]) -> Path:
             2.0,
         ),
         (
+            {
+                "proc/self/cgroup": "0::/a/b",
+                "sys/fs/cgroup/a/b/cpu.max": "400000 100000",
+                "sys/fs/cgroup/a/cpu.max": "200000 100000",
+                "sys/fs/cgroup/cpu.max": "800000 100000",
+            },
+            2.0,
+        ),
+        (
             {"proc/self/cgroup": "0::/docker/not/mounted/here", "sys/fs/cgroup/cpu.max": "50000 100000"},
             0.5,
         ),
