@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,21 +65,23 @@ class _Making:
         folder = Path(self.recipe.output) / "finetune"
         if self.parts.intermediate is not None:
             before = self.recipe.intermediate_config(self.name, start)
-            start = folder / f"{self.name}-intermediate"
-            self._fine_tune(f"intermediate-{self.name}", before, start)
-            self._passed([start / "model.safetensors"])
+            tuned = folder / f"{self.name}-intermediate"
+            self._fine_tune(f"intermediate-{self.name}", before, start, tuned)
+            self._passed([tuned / "model.safetensors"])
+            start = tuned
         tuned = folder / self.name
-        self._fine_tune(f"finetune-{self.name}", self.recipe.finetune_config(self.name, start), tuned)
+        self._fine_tune(f"finetune-{self.name}", self.recipe.finetune_config(self.name, start), start, tuned)
         # The report is dated: the same model made again is no other one.
         self._passed([path for path in sorted(tuned.iterdir()) if path.name != REPORT_NAME])
         return tuned
 
-    def _fine_tune(self, stage: str, config: FinetuneConfig, target: Path) -> None:
+    def _fine_tune(self, stage: str, config: FinetuneConfig, start: Path, target: Path) -> None:
         from training.finetune.finetune import finetune
 
+        files = [*finetune_files(config), *_others([config.checkpoint], [start])]
         self.stages.run(
             stage,
-            [config, self.stages.files_digest(finetune_files(config)), self.origin],
+            [config, self.stages.files_digest(files), self.origin],
             [target / "finetune.json"],
             lambda: _summary(finetune(config, target, progress=self.progress)),
             lambda: show_finetuning(target),
@@ -106,10 +109,11 @@ class _Making:
         config = self.recipe.export_config(self.name, **known)
         own = config.data or fine_tuning_data(checkpoint)
         config = replace(config, data=[*record.get("data", []), *own])
+        others = _others([config.checkpoint, config.generator], [checkpoint, generator])
         version = [Path(self.recipe.models) / self.name / config.version] if config.version else []
         place: str = self.stages.run(
             f"export-{self.name}",
-            [config, self.origin, *self.stages.files_digest(export_files(config))],
+            [config, self.origin, *self.stages.files_digest([*export_files(config), *others])],
             version,
             lambda: str(export(config, progress=self.progress)),
         )
@@ -149,6 +153,11 @@ class _Making:
             lambda: _summary(evaluate(place, config, progress=self.progress)),
             lambda: show_evaluation(report),
         )
+
+
+def _others(named: Sequence[str | None], made: Sequence[Path]) -> list[str]:
+    """Networks that the recipe names instead of those that the run has made."""
+    return [path for path in named if path is not None and path not in map(str, made)]
 
 
 def _summary(report: Any) -> Any:

@@ -301,6 +301,32 @@ def test_files_of_stages_that_are_not_wanted_may_be_missing(run: Run, tmp_path: 
     assert main(["run", recipe, "--quiet", "--only", "classes"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "stages"),
+    [
+        ("    intermediate: {", "    intermediate: {checkpoint: %s, ", ["intermediate-classes"]),
+        ("    finetune: {", "    finetune: {checkpoint: %s, ", ["finetune-classes"]),
+        (
+            '{version: "1", replace: true, texts:',
+            '{generator: %s, version: "1", replace: true, texts:',
+            ENCODER,
+        ),
+    ],
+)
+def test_networks_that_the_recipe_names_itself_are_noticed_when_they_change(
+    run: Run, tmp_path: Path, old: str, new: str, stages: list[str]
+) -> None:
+    own = put(tmp_path / "own" / "model.safetensors", "before")
+    recipe = tmp_path / "recipe.yaml"
+    text = recipe.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    recipe.write_text(text.replace(old, new % own.parent), encoding="utf-8")
+    run()
+    assert run() == []
+    put(own, "after")
+    assert run() == stages
+
+
 def test_what_the_run_makes_is_not_looked_at(run: Run, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     teacher = tmp_path / "runs" / "pretrain" / "larger"
