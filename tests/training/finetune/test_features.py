@@ -59,6 +59,8 @@ def test_a_pair_loses_from_its_longer_text(first: int, second: int, limit: int) 
     if cut:
         lost_one, lost_two = first - len(one), second - len(two)
         assert abs(len(one) - len(two)) <= 1 or (lost_two == 0) or (lost_one == 0)
+        assert one == range(len(one))
+        assert two == range(len(two))
         assert (len(one) >= len(two) - 1) if first >= second else (len(two) >= len(one) - 1)
 
 
@@ -67,6 +69,8 @@ def test_a_single_text_is_cut_and_says_so(tokenizer: Tokenizer) -> None:
     short, long = builder.build([Example("好", "", ("z", "x")), Example("好" * 20, "", ())])
     assert (len(short), short.truncated, len(long), long.truncated) == (3, False, 8, True)
     assert short.target.tolist() == [1, 0, 1]
+    (told,) = builder.build([Example("味道很好今天的价格", "", ())])
+    assert _pieces(tokenizer, told.input_ids) == ["[CLS]", *"味道很好今天", "[SEP]"]
     assert long.target.tolist() == [0, 0, 0]
 
 
@@ -85,6 +89,8 @@ def test_every_token_that_touches_an_error_is_wrong(tokenizer: Tokenizer) -> Non
     (row,) = builder.build([Example("好 nice 好", "", (REPLACED,), None, ((3, 4),))])
     assert _pieces(tokenizer, row.input_ids)[2:6] == ["n", "##i", "##c", "##e"]
     assert row.target.tolist() == [IGNORED, 0, 0, 1, 0, 0, 0, IGNORED]
+    (row,) = builder.build([Example("好 nice 好", "", (REPLACED,), None, ((2, 6),))])
+    assert row.target.tolist() == [IGNORED, 0, 1, 1, 1, 1, 0, IGNORED]
 
 
 def test_a_long_text_of_a_token_task_loses_no_token(tokenizer: Tokenizer) -> None:

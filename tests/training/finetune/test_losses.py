@@ -83,3 +83,11 @@ def test_named_weights_are_checked() -> None:
         class_weights({"c": 1.0}, "single_label", ["a", "b"], [])
     with pytest.raises(UserError, match="must be above 0"):
         class_weights({"a": 0.0}, "single_label", ["a", "b"], [])
+
+
+def test_of_two_named_weights_only_their_ratio_counts_where_the_loss_is_binary() -> None:
+    weights = class_weights(
+        {"original": 2.0, "replaced": 6.0}, "error_detection", ["original", "replaced"], []
+    )
+    assert weights is not None
+    assert weights.tolist() == [3.0]

@@ -9,8 +9,16 @@ import pytest
 from sklearn import metrics as sk
 
 from training.finetune.features import IGNORED, Feature
-from training.finetune.metrics import averaged, entities, has_failed, is_bio, majority_scores, score
-from training.tables import ORIGINAL, REPLACED, Example
+from training.finetune.metrics import (
+    averaged,
+    entities,
+    has_failed,
+    is_bio,
+    majority_scores,
+    primary_metric,
+    score,
+)
+from training.tables import ORIGINAL, REPLACED, Example, Task
 
 NO_UNITS = np.zeros((0, 2), np.int64)
 
@@ -69,6 +77,29 @@ def test_token_figures_are_over_units_of_all_rows() -> None:
     assert figures["accuracy"] == 0.75
     assert (figures["entity_precision"], figures["entity_recall"]) == (1.0, 0.5)
     assert figures["entity_f1"] == pytest.approx(2 / 3)
+
+
+def test_an_entity_is_found_only_in_its_own_text() -> None:
+    labels = ["B-P", "O"]
+    examples = [Example("a", "", (label,), None, ((0, 1),)) for label in labels]
+    rows = [_row(np.zeros(1, np.int64), np.array([[0, 0]]), at) for at in range(2)]
+    figures = score("token_labels", labels, examples, rows, [np.eye(2)[[1]], np.eye(2)[[0]]])
+    assert (figures["accuracy"], figures["entity_precision"], figures["entity_recall"]) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "metric"),
+    [
+        ("single_label", ["a", "b"], "accuracy"),
+        ("multi_label", ["a", "b"], "micro_f1"),
+        ("token_labels", ["B-P", "I-P", "O"], "entity_f1"),
+        ("token_labels", ["NOUN", "VERB"], "accuracy"),
+        # AUROC hardly moves where one token in fifty is wrong.
+        ("error_detection", [ORIGINAL, REPLACED], "average_precision"),
+    ],
+)
+def test_checkpoints_are_chosen_by_the_usual_figure(task: Task, labels: list[str], metric: str) -> None:
+    assert primary_metric(task, labels) == metric
 
 
 def test_majority_level_is_failure_and_so_is_nan() -> None:
