@@ -67,6 +67,12 @@ def test_a_window_starts_at_a_sentence_within_the_overlap():
     assert plan_windows(encoded, 11, 5, ends) == [Window(0, 10), Window(6, 17), Window(12, 20)]
 
 
+def test_windows_overlap_also_where_a_sentence_ends_between_them():
+    encoded = encode([1] * 20)
+    ends = [18, 40]  # behind the 9th and the last word
+    assert plan_windows(encoded, 11, 3, ends) == [Window(0, 9), Window(6, 17), Window(14, 20)]
+
+
 def test_a_word_longer_than_a_window_is_cut_inside():
     assert plan_windows(encode([9]), 4, 1, [9]) == [Window(0, 4), Window(3, 7), Window(6, 9)]
 

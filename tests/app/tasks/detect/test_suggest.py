@@ -1,4 +1,5 @@
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ from onnx import numpy_helper
 from app.scheduler.engine import RequestContext
 from app.tasks.detect import DetectOptions, detect_replaced
 from app.tasks.detect import suggest as module
-from app.tasks.detect.candidates import piece_table
+from app.tasks.detect.candidates import Candidate, piece_table
 from app.tasks.local import local_model
 from app.tasks.model import ServedModel
 from tests.toy import toy_bundle
@@ -144,6 +145,29 @@ def test_calls_are_bounded_and_answers_do_not_depend_on_it(recorded, monkeypatch
         if graph == "generator":
             assert len(rows) <= 2
             assert len(rows) == 1 or sum(len(row.positions) for row in rows) <= 4
+
+
+def test_a_call_holds_so_many_windows_and_so_many_positions():
+    def windows(count, positions):
+        return [[(number, SimpleNamespace(positions=np.arange(positions)))] for number in range(count)]
+
+    def sizes(found):
+        return [len(group) for group in module._calls(found)]
+
+    assert sizes(windows(17, 1)) == [module.WINDOWS_PER_CALL, module.WINDOWS_PER_CALL, 1]
+    assert sizes(windows(5, module.POSITIONS_PER_CALL // 2)) == [2, 2, 1]
+    assert sizes(windows(2, module.POSITIONS_PER_CALL + 1)) == [1, 1]
+
+
+def test_a_span_that_runs_out_of_candidates_keeps_its_likeliest(model):
+    ids = np.array([7, 8, 9])
+    places = [SimpleNamespace(window_ids=ids, positions=np.array([index])) for index in (0, 2)]
+    proposed = {
+        0: [Candidate((number,), "", 0.1) for number in (20, 21, 22)],
+        1: [Candidate((number,), "", 0.1) for number in (30, 31)],
+    }
+    rows = module._repaired_rows(model, list(enumerate(places)), proposed)
+    assert [row.input_ids[1:-1].tolist() for row in rows] == [[20, 8, 30], [21, 8, 31], [22, 8, 30]]
 
 
 def test_no_suggestions_cost_nothing(recorded):

@@ -56,6 +56,7 @@ def test_an_unknown_token_does_not_speak_for_a_known_one(encoder):
 
 
 def test_a_unit_is_flagged_from_the_threshold_on(encoder):
+    assert units_of(encoder, "我", "word", [0.0]).flagged(0.0, flag_unknown=False).all(), "it is known"
     units = units_of(encoder, "我喜", "word", [0.5, 0.25])
     assert units.flagged(0.5, flag_unknown=False).tolist() == [True, False]
     assert units.flagged(0.25, flag_unknown=False).tolist() == [True, True]
