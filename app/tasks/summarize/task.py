@@ -137,7 +137,7 @@ def _sentence_count(segments: Sequence[Segment], options: SummarizeOptions) -> i
         wanted = options.ratio * len(segments)
     else:
         wanted = DEFAULT_SENTENCES if options.num_sentences is None else options.num_sentences
-    # Nearest number, halves up; the small term keeps 0.15 * 10 from falling below its half.
+    # Nearest number, halves up; the small term keeps 0.58 * 25 from falling below its half.
     return int(min(distinct, max(1, np.floor(wanted + 0.5 + 1e-9))))
 
 

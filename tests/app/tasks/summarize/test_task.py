@@ -159,6 +159,17 @@ def test_ratio_one_gives_every_distinct_sentence_back(model: ServedModel) -> Non
         assert run(model, text, method=method, ratio=1)[0].summary_text == joined(SENTENCES)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "count"), [(0.01, 1), (0.05, 1), (0.06, 2), (0.1, 3), (0.57, 14), (0.58, 15)]
+)
+def test_a_share_is_rounded_to_the_nearest_number_halves_up(
+    model: ServedModel, ratio: float, count: int
+) -> None:
+    """As written: 0.58 of 25 is fourteen and a half, though in floating point it is a little less."""
+    text = "".join(f"今天天气很好{number}次了。" for number in range(25))
+    assert run(model, text, method="lead", ratio=ratio)[0].k == count
+
+
 def test_clusters_give_one_sentence_each(model: ServedModel) -> None:
     fruit = ["我喜欢吃苹果。", "他喜欢吃苹果。", "我们喜欢吃苹果。"]
     news = ["新闻体育经济中国。", "体育新闻经济中国。", "经济新闻体育大中国。"]

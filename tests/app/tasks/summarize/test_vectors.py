@@ -90,6 +90,16 @@ def test_windows_weigh_by_their_tokens(model: ServedModel) -> None:
     assert three.prompt_tokens == 3 * one.prompt_tokens
 
 
+def test_windows_of_different_lengths_pool_like_the_whole() -> None:
+    states = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    special = np.full((1, 4), 99, np.float32)
+    pooled = module._Pool(2, 4, "mean")
+    for part in (states[:7], states[7:]):
+        pooled.add(1, np.concatenate([special, part, special]))
+    np.testing.assert_allclose(pooled.result([1, 0]), [states.mean(axis=0), np.zeros(4)], rtol=1e-5)
+    assert pooled.tokens == 9 + 4
+
+
 def test_duplicates_are_read_once_and_sentences_without_tokens_are_zero(model: ServedModel) -> None:
     text = "今天天气很好。\n我喜欢吃苹果。\n今天天气很好！\n\u200b\n"
     result = encode(model, [text], "mean")[0]
