@@ -180,6 +180,23 @@ def test_a_change_that_cannot_be_made_any_more_does_not_end_a_new_worker(tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_new_worker_serves_nothing_that_was_unloaded_before_it_came(tmp_path: Path) -> None:
+    toy_bundle(tmp_path / "models", "encoder")
+    toy_bundle(tmp_path / "models", "sentiment", task="classify")
+    log = ChangeLog(tmp_path)
+    log._worker = -1
+    log.append("unload", "sentiment", None)
+    chosen = Settings(models_dir=tmp_path / "models", backend="onnxruntime", threads=1, batch_tokens=128)
+
+    async def scenario() -> None:
+        models = LiveModels(chosen, Lifecycle(), None, tmp_path)
+        await models.start()
+        assert [model.name for model in models.models()] == ["encoder"]
+        await models.close()
+
+    asyncio.run(scenario())
+
+
 def test_workers_that_are_asked_for_opposite_things_at_once_end_alike(tmp_path: Path) -> None:
     """One unloads a model while the other is loading it: whoever is done last is right, for both."""
     toy_bundle(tmp_path / "models", "encoder")

@@ -90,6 +90,17 @@ def test_when_no_other_is_left_it_ends(stage: Any) -> None:
     assert len(started) <= 6
 
 
+@pytest.mark.parametrize(("after_s", "failures"), [(9.0, 4), (11.0, 0)])
+def test_one_that_runs_steadily_again_has_a_clean_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.socket, after_s: float, failures: int
+) -> None:
+    made = Supervisor(Settings(workers=2), listener, [], tmp_path)
+    worker = supervisor._Worker(0, Process(None), since=0.0, failures=4)  # type: ignore[arg-type]
+    monkeypatch.setattr("app.supervisor.time.monotonic", lambda: after_s)
+    assert made._look_after(worker) is None
+    assert worker.failures == failures
+
+
 def test_one_that_dies_all_night_does_not_end_the_others(stage: Any) -> None:
     code, started = stage([None, *[-9] * 1_500], turns=3_000)
     assert code == 0

@@ -53,6 +53,12 @@ def test_a_decided_budget_is_only_timed() -> None:
     assert found.seconds_per_token == pytest.approx(1e-4)
 
 
+def test_a_disturbed_measurement_does_not_make_padding_free() -> None:
+    now = [0.0]
+    found = calibrate(Timed(now, 0.1, 1e-5), SHAPE, batch_tokens=1024, clock=lambda: now[0])
+    assert found.overhead_tokens == 128, "an eighth of the budget, whatever was measured"
+
+
 def test_batches_that_will_run_beside_each_other_are_measured_so() -> None:
     now = [0.0]
     found = calibrate(Timed(now, 0.0, 1e-4), SHAPE, seconds=10, parallel=2, clock=lambda: now[0])

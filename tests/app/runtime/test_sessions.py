@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.bundle import Bundle, BundleError, read_bundle
 from app.runtime import Backend, BackendUnavailable, open_session
 from app.runtime.batch import Session
+from app.runtime.onnx_session import OnnxSession
 from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle
 
@@ -109,6 +110,16 @@ def test_batches_beside_each_other_get_the_answers_that_they_get_alone(
     for answers, alone in zip(found, expected, strict=True):
         for answer, right in zip(answers, alone, strict=True):
             np.testing.assert_allclose(answer["hidden"], right["hidden"], atol=1e-6)
+    session.close()
+
+
+def test_a_batch_has_all_threads_whenever_it_is_alone(bundles: dict[str, Bundle]) -> None:
+    session = open_session(bundles["encode"], threads=2, parallel=2)
+    assert isinstance(session, OnnxSession)
+    assert session._alone is not session._beside
+    for _ in range(2):
+        with session._one_more() as first, session._one_more() as second:
+            assert (first, second) == (session._alone, session._beside)
     session.close()
 
 
