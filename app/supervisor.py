@@ -140,22 +140,23 @@ class Supervisor:
         leave = time.monotonic() + settings.drain_delay_s - _AHEAD_S
         if settings.drain_delay_s <= _AHEAD_S:
             turn_newcomers_away(self._listener)
-        for worker in self._workers:
-            if worker.process.poll() is None:
-                worker.process.send_signal(signal.SIGTERM)
-        while time.monotonic() < leave and any(worker.process.poll() is None for worker in self._workers):
+        # One that died before, and waits for its turn, was told of then.
+        asked = [worker for worker in self._workers if worker.process.poll() is None]
+        for worker in asked:
+            worker.process.send_signal(signal.SIGTERM)
+        while time.monotonic() < leave and any(worker.process.poll() is None for worker in asked):
             time.sleep(_TICK_S)
         turn_newcomers_away(self._listener)
         # Ours would keep the port open after the last worker's is closed, and let clients knock in vain.
         self._listener.close()
         deadline = time.monotonic() + settings.drain_delay_s + settings.shutdown_timeout_s + 5.0
-        for worker in self._workers:
+        for worker in asked:
             try:
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
-        return 0 if all(worker.process.returncode == 0 for worker in self._workers) else EXIT_STARTUP
+        return 0 if all(worker.process.returncode == 0 for worker in asked) else EXIT_STARTUP
 
 
 def supervise(settings: Settings, listener: socket.socket, arguments: list[str]) -> int:

@@ -75,6 +75,10 @@ def test_a_worker_that_dies_is_replaced(stage: Any) -> None:
     assert stage([None, -9]) == (0, [0, 1, 1])
 
 
+def test_a_stop_while_a_dead_worker_waits_for_its_turn_ends_well(stage: Any) -> None:
+    assert stage([None, -9], turns=1) == (0, [0, 1])
+
+
 def test_when_one_of_the_first_cannot_start_all_end_with_its_code(stage: Any) -> None:
     assert stage([None, 2]) == (2, [0, 1])
 
