@@ -9,6 +9,7 @@ at exactly the row where it stopped.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from training.errors import UserError
 
 SHORTEST_PIECE = 8  # tokens of text; a smaller rest of a row stays empty
 _CLS_SEP = 2
+_AT_ONCE = 1 << 14  # documents packed together
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,12 @@ class RowSource:
                 "corpus.held_out for heldout"
             )
         self._starts = [0]  # rows before each epoch
-        self._epoch = -1
-        self._pieces: Pieces | None = None
+        self._loaded: tuple[int, Pieces] | None = None  # the epoch read last, and its number
 
     @property
     def epoch_rows(self) -> int:
         """Rows of the epoch read last; of the first one before that."""
-        return self._load(max(self._epoch, 0)).rows
+        return self._load(self._loaded[0] if self._loaded else 0).rows
 
     def locate(self, row: int) -> tuple[int, int]:
         """Epoch and row within it of the ``row``-th row since the start."""
@@ -118,55 +119,83 @@ class RowSource:
         flat[offset], flat[offset + sizes - 1] = -1, -2
 
     def _load(self, epoch: int) -> Pieces:
-        if self._pieces is None or epoch != self._epoch:
+        loaded = self._loaded
+        if loaded is None or loaded[0] != epoch:
+            self._loaded = loaded = None  # two epochs at once would take twice the memory
             random = np.random.default_rng([self.seed, epoch, self.length])
             shard, start, size = self._documents
             order = _epoch_order(self.shards, shard, random)
-            self._pieces, self._epoch = pack(shard[order], start[order], size[order], self.length), epoch
-        return self._pieces
+            loaded = epoch, pack(shard[order], start[order], size[order], self.length)
+            self._loaded = loaded
+        return loaded[1]
 
 
 def pack(shard: np.ndarray, start: np.ndarray, size: np.ndarray, length: int) -> Pieces:
     """Cut documents into pieces that fill rows of ``length`` tokens, in the order given.
 
-    Only the first piece of a document depends on the documents before it, so only that one is decided by a
-    loop.
+    Beside its result it holds 17 bytes a document, and what a few thousand of them need on the way.
     """
     some = size > 0
-    shard, start, size = shard[some], start[some], size[some]
+    if not some.all():
+        shard, start, size = shard[some], start[some], size[some]
     whole = length - _CLS_SEP  # the text of a row that is one piece
-    shortest = min(SHORTEST_PIECE, whole)
-    taken: list[int] = []
-    anew: list[bool] = []  # whether the document begins a row
-    room = length
-    for left in size.tolist():
-        available = room - _CLS_SEP
-        begins = room == length or available < (left if left < shortest else shortest)
-        if begins:
-            room, available = length, whole
-        if left <= available:
-            taken.append(left)
-            room -= left + _CLS_SEP
-        else:
-            taken.append(available)
-            rest = (left - available) % whole
-            room = length - rest - _CLS_SEP if rest else 0
-        anew.append(begins)
-    first = np.asarray(taken, np.int64)
+    first, begins = _first_pieces(size, length)
     more = -(-(size - first) // whole)  # pieces after the first, each at the beginning of a row
-    document = np.repeat(np.arange(len(size)), more + 1)
-    leads = np.cumsum(more + 1) - more - 1  # where the first pieces stand
-    number = np.arange(len(document)) - leads[document]
-    before = np.where(number > 0, first[document] + (number - 1) * whole, 0)
-    taken_by = np.where(number > 0, np.minimum(whole, size[document] - before), first[document])
-    begins_row = number > 0
-    begins_row[leads] = anew
-    return Pieces(
-        shard[document],
-        start[document] + before,
-        taken_by,
-        np.append(np.flatnonzero(begins_row), len(document)) if len(document) else np.zeros(1, np.int64),
+    later = int(more.sum())
+    packed = Pieces(
+        *(np.empty(len(size) + later, np.int64) for _ in range(3)),
+        np.empty(int(begins.sum()) + later + 1, np.int64),
     )
+    piece = row = 0
+    for part in _parts(len(size)):
+        pieces = more[part] + 1
+        document = np.repeat(np.arange(len(pieces)), pieces)
+        leads = np.cumsum(pieces) - pieces  # where the first pieces stand
+        number = np.arange(len(document)) - leads[document]
+        own, taken = size[part][document], first[part][document]
+        before = np.where(number > 0, taken + (number - 1) * whole, 0)
+        begins_row = number > 0
+        begins_row[leads] = begins[part]
+        to = slice(piece, piece + len(document))
+        packed.shard[to] = shard[part][document]
+        packed.start[to] = start[part][document] + before
+        packed.length[to] = np.where(number > 0, np.minimum(whole, own - before), taken)
+        rows = np.flatnonzero(begins_row) + piece
+        packed.first[row : row + len(rows)] = rows
+        piece, row = to.stop, row + len(rows)
+    packed.first[row] = piece
+    return packed
+
+
+def _first_pieces(size: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each document the tokens of its first piece, int64, and whether that piece begins a row, bool.
+
+    Only this depends on the documents before, so only this is decided by a loop.
+    """
+    whole = length - _CLS_SEP
+    shortest = min(SHORTEST_PIECE, whole)
+    first, begins = np.empty(len(size), np.int64), np.empty(len(size), bool)
+    free = whole  # tokens of text that the row still takes, as one piece; -2 when it is full
+    for part in _parts(len(size)):
+        # A list of Python's numbers costs 40 bytes each, so there is never one of all documents.
+        found = []
+        for left in size[part].tolist():
+            found.append(free)
+            if left > free:
+                if free >= shortest:
+                    left -= free
+                left = left % whole or whole  # what the document's last row holds of it
+                free = whole
+            free -= left + _CLS_SEP
+        room = np.array(found)
+        begins[part] = (room == whole) | (room < np.minimum(size[part], shortest))
+        first[part] = np.minimum(size[part], np.where(begins[part], whole, room))
+    return first, begins
+
+
+def _parts(documents: int) -> Iterator[slice]:
+    """Slices that cover so many documents."""
+    return (slice(at, min(at + _AT_ONCE, documents)) for at in range(0, documents, _AT_ONCE))
 
 
 def _document_table(shards: TokenShards, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
