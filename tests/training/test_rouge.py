@@ -28,6 +28,13 @@ def test_by_hand() -> None:
     assert score.rouge_l == pytest.approx(2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5))
 
 
+def test_the_longest_common_part_heeds_order() -> None:
+    # All four characters are common; of those in one order there are two.
+    score = rouge("天气今天", "今天天气")
+    assert score.rouge1 == 1.0
+    assert score.rouge_l == pytest.approx(2 / 4)
+
+
 def test_english_counts_words() -> None:
     assert rouge("the cat sat", "the dog sat").rouge1 == pytest.approx(2 / 3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score, roc_auc_score
 
+from app.bundle import Calibration
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
@@ -111,6 +113,27 @@ def test_the_section_on_corrupted_text(detector: ServedModel, tmp_path: Path) ->
     }
     assert section.figures["own generator"]["units"] > 0
     assert {metric.metric for metric in section.metrics} >= {"auroc", "average_precision", "f1 (balanced)"}
+
+
+def test_scores_of_corrupted_text_are_calibrated_as_the_services_are(
+    detector: ServedModel, tmp_path: Path
+) -> None:
+    text = tmp_path / "heldout.txt"
+    text.write_text("\n".join(["我喜欢吃错果今天天气很好。"] * 16), encoding="utf-8")
+    # The toy's logits are 4 and -4: at temperature 4 the scores are 0.73 and 0.27.
+    calibration = Calibration(
+        temperature=4.0,
+        thresholds={"balanced": 0.7, "precise": 0.9, "sensitive": 0.3},
+        fitted_on="x",
+        date="x",
+    )
+    manifest = detector.bundle.manifest.model_copy(update={"calibration": calibration})
+    model = replace(detector, bundle=replace(detector.bundle, manifest=manifest))
+    section = judge_corrupted(model, EvaluateConfig(heldout=[str(text)]), tmp_path, progress=False)
+    for name in ("own generator", "shuffled characters"):
+        at = section.figures[name]["thresholds"]
+        assert at["balanced"]["flags_per_thousand"] == at["sensitive"]["flags_per_thousand"] > 0, name
+        assert at["precise"]["flags_per_thousand"] == at["precise"]["recall"] == 0, name
 
 
 def test_data_that_cannot_be_used(detector: ServedModel, errors: Path, tmp_path: Path) -> None:

@@ -48,8 +48,13 @@ def test_a_classifier(toys: Path, tables: dict, tmp_path: Path) -> None:
     assert {m.metric for m in read_bundle(directory).manifest.metrics} >= {"accuracy", "macro_f1"}
 
 
-@pytest.mark.parametrize(("rows", "passed"), [(4, False), (40, True)])
-def test_above_by_chance_is_not_above(rows: int, passed: bool, toys: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "floor", "better", "passed"),
+    [(4, None, False, False), (40, None, True, True), (4, 0.5, False, False), (40, 1.0, True, False)],
+)
+def test_above_by_chance_is_not_above_and_a_floor_counts_too(
+    rows: int, floor: float | None, better: bool, passed: bool, toys: Path, tmp_path: Path
+) -> None:
     model = local_model(toys / "labels" / "1")
     texts = [f"今天天气很好{number}" for number in range(rows)]
     labels = model.bundle.manifest.labels
@@ -59,10 +64,10 @@ def test_above_by_chance_is_not_above(rows: int, passed: bool, toys: Path, tmp_p
     # The linear model learns the opposite of what the bundle says, which the test set calls right.
     lies = [*zip(wrong, texts, strict=True), (right[0], "the cat"), (wrong[0], "the dog")]
     own = {"test": test, "train": [write_table(tmp_path / "train.tsv", lies)], "latency_texts": 3}
-    config = EvaluateConfig(**own, resamplings=100, threads=1, output=str(tmp_path / "out"))
+    config = EvaluateConfig(**own, floor=floor, resamplings=100, threads=1, output=str(tmp_path / "out"))
     report = evaluate(toys / "labels" / "1", config)
     paired = report.sections[0].figures["paired"]
-    assert (paired["verdict"] == "better") is passed
+    assert (paired["verdict"] == "better") is better
     assert report.passed is passed
 
 

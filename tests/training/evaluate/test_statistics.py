@@ -82,6 +82,16 @@ def test_the_paired_bootstrap_sees_a_small_difference_on_the_same_items() -> Non
     assert (same.p, same.verdict) == (1.0, "no difference shown")
 
 
+def test_p_of_the_paired_bootstrap_is_two_sided_and_counts_the_data_themselves() -> None:
+    ones, zeros = np.ones(5), np.zeros(5)
+    for a, b in ((zeros, ones), (ones, zeros)):
+        result = paired_bootstrap(
+            "x", lambda i, a=a: a[i].mean(), lambda i, b=b: b[i].mean(), 5, resamplings=199, seed=0
+        )
+        # In none of 199 resamplings is the difference on the other side, nor in the data.
+        assert result.p == pytest.approx(2 * 1 / 200)
+
+
 def test_a_verdict_needs_both_the_test_and_the_interval() -> None:
     def verdict(p: float, low: float) -> str:
         return PairedTest("x", 0, 1, Interval(0.1, low, 0.2), p, "test", 9).verdict

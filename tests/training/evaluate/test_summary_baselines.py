@@ -43,6 +43,10 @@ def test_the_oracle_of_one_sentence_is_exhaustive() -> None:
     assert score((chosen,)) <= score(pair) <= max(map(score, combinations(range(5), 2)))
 
 
+def test_the_oracle_heeds_the_order_of_words() -> None:
+    assert oracle(["布公策政新。", "新政策公布。"], 1, "新政策公布", np.random.default_rng(0)) == [1]
+
+
 def test_text_without_terms() -> None:
     for choose in BASELINES.values():
         assert choose(["！！", "？？", "……"], 1, "好", np.random.default_rng(0))

@@ -134,6 +134,9 @@ def test_int8_that_loses_too_much_is_refused_with_the_figure(
     ):
         export(ExportConfig(name="only", precisions=["int8"], **common, **strict), progress=False)
     assert not list((tmp_path / "only").glob("*"))
+    kept = read_bundle(export(ExportConfig(name="kept", **common, **settings), progress=False)).manifest
+    assert kept.graphs["model"].files.keys() == {"fp32", "int8"}
+    assert kept.graphs["model"].default_precision == "fp32", "what loses is offered, not served unasked"
 
 
 def _ruin(source: Path, target: Path, feeds: object = None) -> None:

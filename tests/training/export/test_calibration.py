@@ -57,6 +57,19 @@ def test_names_keep_their_promise_of_order() -> None:
         assert thresholds["sensitive"] <= thresholds["balanced"] <= thresholds["precise"]
 
 
+def test_thresholds_are_of_calibrated_scores_each_by_its_own_measure() -> None:
+    logits, labels = noisy(4000, seed=5, scale=3.0)
+    found = fit_calibration(logits, labels, fitted_on="noise", max_false_positive_rate=0.005)
+    scores = sigmoid(logits / found.temperature)
+    assert found.thresholds == {
+        "balanced": best_threshold(scores, labels, beta=1.0),
+        "precise": best_threshold(scores, labels, beta=0.5, max_false_positive_rate=0.005),
+        "sensitive": best_threshold(scores, labels, beta=2.0),
+    }
+    assert found.thresholds["precise"] > best_threshold(scores, labels, beta=0.5)
+    assert ((scores >= found.thresholds["precise"]) & ~labels).sum() <= 0.005 * (~labels).sum()
+
+
 @pytest.mark.parametrize("labels", [[False, False], [True, True]])
 def test_one_class_only_is_refused(labels: list[bool]) -> None:
     with pytest.raises(ValueError, match="right and replaced"):

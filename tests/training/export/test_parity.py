@@ -29,6 +29,20 @@ def test_a_small_change_of_one_bias_is_found(kind: str, models: Path, material: 
         check_parity(model, checkpoint, sequences, 1e-4)
 
 
+def test_vectors_of_other_layers_are_found_though_the_logits_agree(models: Path, material: Path) -> None:
+    model = local_model(models / "encoder" / "1", precision="fp32", threads=1)
+    manifest = model.bundle.manifest
+    assert manifest.pooling is not None
+    pooling = manifest.pooling.model_copy(update={"layers": [0]})
+    assert pooling.layers != manifest.pooling.layers
+    told = replace(model.bundle, manifest=manifest.model_copy(update={"pooling": pooling}))
+    sequences = [model.encoder.sequence(np.arange(5, 15))]
+    checkpoint = load_checkpoint(material / "discriminator")
+    assert check_parity(model, checkpoint, sequences, 1e-4).hidden <= 1e-3
+    with pytest.raises(UserError, match=r"logits within \d\.\de-\d+, 0 decisions differ, hidden within"):
+        check_parity(replace(model, bundle=told), checkpoint, sequences, 1e-4)
+
+
 def test_decisions_within_the_tolerance_do_not_count(material: Path) -> None:
     detector = load_checkpoint(material / "discriminator")
     ours, theirs = np.array([1e-6, 1.0, -1.0]), np.array([-1e-6, 1.0, 1.0])

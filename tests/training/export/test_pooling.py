@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
+from app.scheduler.engine import RequestContext
 from app.tasks.local import local_model
 from app.tasks.model import ServedModel
+from app.tasks.summarize.vectors import pool
 from tests.toy import toy_bundle
 from training.export.pooling import fit_pooling, sentence_vectors
 
@@ -37,6 +41,14 @@ def test_whitened_vectors_are_uncorrelated(pooling: str, model: ServedModel) -> 
     np.testing.assert_allclose(covariance, np.eye(len(covariance)), atol=1e-3)
     # Eight distinct sentences vary in seven directions at most.
     assert statistics.whitening.shape[1] <= 7
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls"])
+def test_vectors_are_pooled_as_the_service_pools_them(pooling: str, model: ServedModel) -> None:
+    rows = [model.encoder.sequence(model.encoder.encode(text).ids) for text in SENTENCES[:8]]
+    states = asyncio.run(model.engine.infer(rows, RequestContext()))
+    wanted = [pool(state["hidden"], pooling)[0] for state in states]
+    np.testing.assert_allclose(sentence_vectors(model, SENTENCES[:8], pooling), wanted, atol=1e-5)
 
 
 def test_one_sentence_has_no_statistics(model: ServedModel) -> None:

@@ -10,8 +10,9 @@ from app.bundle import read_bundle
 from app.runtime import open_session
 from app.runtime.opening import openvino_installed
 from app.runtime.openvino_session import amx_available
-from training.export import export
+from training.export import export, precisions
 from training.export.config import ExportConfig
+from training.export.draft import Draft
 
 
 @pytest.mark.parametrize("method", ["static", "best"])
@@ -27,6 +28,35 @@ def test_other_ways_to_int8(method: str, material: Path, settings: dict, tmp_pat
     bundle = read_bundle(export(config, progress=False))
     assert bundle.manifest.graphs["model"].files.keys() == {"fp32", "int8"}
     assert sorted(path.name for path in bundle.path.glob("*.onnx")) == ["model.int8.onnx", "model.onnx"]
+
+
+@pytest.mark.parametrize(("dynamic", "static", "kept"), [(0.8, 0.9, "static"), (0.9, 0.8, "dynamic")])
+def test_the_better_of_two_ways_to_int8_is_kept(
+    dynamic: float,
+    static: float,
+    kept: str,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draft = Draft(
+        config=ExportConfig(name="x", checkpoint="y", int8="best"),
+        root=tmp_path,
+        manifest=read_bundle(models / "classifier" / "1").manifest,
+        documents=[],
+        pieces=[],
+    )
+    target = tmp_path / "model.int8.onnx"
+    monkeypatch.setattr(precisions, "_feeds", lambda draft: [])
+    monkeypatch.setattr(
+        precisions,
+        "quantize_graph",
+        lambda source, target, feeds: target.write_text("dynamic" if feeds is None else "static"),
+    )
+    found = precisions._add_int8(
+        draft, "model", lambda _: {"accuracy": {"dynamic": dynamic, "static": static}[target.read_text()]}
+    )
+    assert (target.read_text(), found) == (kept, {"accuracy": 0.9})
 
 
 def test_without_a_test_set_int8_must_agree_with_fp32(material: Path, settings: dict, tmp_path: Path) -> None:

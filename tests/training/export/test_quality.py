@@ -92,6 +92,9 @@ def test_agreement_is_of_decisions_not_of_numbers() -> None:
     a = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.6, 0.4]])
     b = np.array([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9], [0.7, 0.3]])
     assert agreement(a, b, multi_label=False) == {"agreement": 0.75}
+    # Several labels: 0.5 decides of each, and all of a row must agree.
+    a, b = np.array([[0.9, 0.6], [0.4, 0.1], [0.5, 0.4]]), np.array([[0.6, 0.4], [0.2, 0.3], [0.7, 0.1]])
+    assert agreement(a, b, multi_label=True) == {"agreement": pytest.approx(2 / 3)}
 
 
 def test_auroc_of_known_logits(tmp_path: Path) -> None:
