@@ -147,6 +147,9 @@ def test_near_duplicates(tokenizer_file: Path, tmp_path: Path, make_texts: objec
     config = CorpusConfig(sources=(a, b), deduplicate="near", workers=1)
     counts = build(config, tokenizer_file, tmp_path / "near", progress=False)["sources"]
     assert (counts["a"]["duplicates_near"], counts["b"]["duplicates_near"]) == (0, 20)
+    # The same where the first source was built earlier, and its documents are known by their digests alone.
+    build(replace(config, sources=(a,)), tokenizer_file, tmp_path / "later", progress=False)
+    assert build(config, tokenizer_file, tmp_path / "later", progress=False)["sources"] == counts
     config = replace(config, sources=(a, replace(b, deduplicate="exact")))
     counts = build(config, tokenizer_file, tmp_path / "near", progress=False)["sources"]
     assert (counts["b"]["duplicates_near"], counts["b"]["documents"]) == (0, 20)

@@ -66,6 +66,16 @@ def test_near_duplicates_are_found_and_others_are_not() -> None:
     assert share_found(1.0) == 0.0
 
 
+def test_the_same_words_in_another_order_are_no_duplicate() -> None:
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=5)) for _ in range(300)]
+    shared = 0
+    for _ in range(20):
+        digests = [band_digests(" ".join(draw.sample(words, len(words))), 0.8) for _ in range(2)]
+        shared += bool(np.intersect1d(*digests).size)
+    assert shared == 0
+
+
 def test_bands_are_one_digest_each_whatever_the_text() -> None:
     count, _ = bands_for(0.8)
     for text in ("", "短", "a short text", "很长的文字" * 10_000):

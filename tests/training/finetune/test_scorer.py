@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,23 @@ def test_scores_are_probabilities_on_average() -> None:
     scorer = fit_scorer(made_up(200), dev, CONFIG, progress=False)
     scores = np.concatenate([scorer.score(example.features) for example in dev])
     assert scores.mean() == pytest.approx(np.concatenate([e.labels for e in dev]).mean(), abs=1e-3)
+
+
+def test_what_had_the_least_loss_on_dev_is_kept() -> None:
+    def told_by(sign: int, examples: list[DocumentExample]) -> list[DocumentExample]:
+        first = [sign * example.features[:, 0] for example in examples]
+        return [
+            DocumentExample(example.features, values == values.max())
+            for example, values in zip(examples, first, strict=True)
+        ]
+
+    # What train teaches is wrong on dev: the first epoch is the best, or the least bad.
+    train, dev = told_by(1, made_up(60)), told_by(-1, made_up(30, seed=1))
+    first, later = (
+        fit_scorer(train, dev, replace(CONFIG, hidden=0, epochs=epochs, patience=9), progress=False)
+        for epochs in (1, 4)
+    )
+    assert np.array_equal(first.score(dev[0].features), later.score(dev[0].features))
 
 
 def test_equal_seeds_give_equal_scorers() -> None:

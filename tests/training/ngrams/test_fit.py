@@ -52,6 +52,16 @@ def test_the_n_grams_that_decide_are_kept_not_the_frequent_ones() -> None:
     assert (model(torch.tensor(np.stack(rows_of(texts[:110])))).argmax(1).numpy() == targets[:110]).all()
 
 
+def test_an_n_gram_of_a_single_row_counts_only_where_rows_are_few() -> None:
+    for count, known in ((99, False), (50, True)):
+        texts = [*different_letters(count, 8), "abcde"]
+        rows = rows_of(texts)
+        rows[-1][1] = 11  # no other row has it
+        targets = np.arange(len(rows)) % 2
+        model = fit_ngrams(rows, targets, vocabulary=12, special=(0, 1, 2), longest=1, terms=99)
+        assert bool(model.squares[11]) is known
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_factors(several: bool) -> None:
     generator = np.random.default_rng(3)

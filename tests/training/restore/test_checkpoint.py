@@ -78,6 +78,8 @@ def test_a_classifier_keeps_its_labels_and_kind(
     shutil.copytree(material / "classifier", several)
     config = json.loads((several / "config.json").read_text(encoding="utf-8"))
     config["problem_type"] = "multi_label_classification"
+    # Not in alphabetical order: what counts is which output is whose.
+    config |= {"id2label": {"0": "好", "1": "坏"}, "label2id": {"好": 0, "坏": 1}}
     (several / "config.json").write_text(json.dumps(config), encoding="utf-8")
     made = export(
         ExportConfig(
@@ -87,6 +89,7 @@ def test_a_classifier_keeps_its_labels_and_kind(
     )
     (place,) = restore(made, tmp_path / "two")
     assert load_checkpoint(place).problem_type == "multi_label"
+    assert list(load_checkpoint(place).labels) == ["好", "坏"]
 
 
 def test_restored_and_exported_it_is_the_same_file(

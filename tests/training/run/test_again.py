@@ -77,7 +77,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return put(output / "pretrained" / "pretrain.json", json.dumps(record)).parent
 
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
-        put(output / "model.safetensors", "weights")
+        put(output / "model.safetensors", f"weights of {config.epochs} epochs")
         put(output / "config.json", json.dumps(config.label_names))
         tables = [{"path": path, "rows": 2, "sha256": "0" * 64} for path in config.train]
         report = FINETUNED | {"seconds": time.time_ns(), "data": {"train": tables}}
@@ -151,6 +151,12 @@ def test_a_file_that_changed_or_came_is_noticed(
         ("epochs: 3", "epochs: 4", ["scorer-encoder", "evaluate-encoder"]),
         # The same networks: only that the bundle was written anew tells the later stages.
         ('replace: true, texts: ["', 'replace: true, licence: mit, texts: ["', ENCODER),
+        # Other weights under the same name.
+        (
+            "intermediate: {",
+            "intermediate: {epochs: 9, ",
+            ["intermediate-classes", "finetune-classes", "export-classes", "evaluate-classes"],
+        ),
         # Weights that are the same, under other names of labels.
         (
             "teacher:",

@@ -48,6 +48,16 @@ def test_shared_rows_are_counted_and_left_out_on_request() -> None:
     assert [example.text for example in kept] == ["坏"]
 
 
+def test_pairs_are_the_same_only_where_both_texts_are() -> None:
+    train = [
+        Example("好", f"t.tsv, line {at}", ("1",), pair) for at, pair in enumerate(("吃", "喝", "Ｂ"), 2)
+    ]
+    test = [Example("好", "test.tsv, line 2", ("0",), "喝"), Example("好", "test.tsv, line 3", ("1",), "B")]
+    kept, warnings = check_overlap(train, {"test": test}, drop=True)
+    assert [example.text_pair for example in kept] == ["吃"]
+    assert warnings[0].startswith("2 train rows also stand in test")
+
+
 def test_nothing_left_is_refused() -> None:
     rows = _rows(("a", "1"))
     with pytest.raises(UserError, match="every train row also stands in dev or test"):
