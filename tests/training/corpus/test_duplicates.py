@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +32,37 @@ def test_digest_set_agrees_with_a_set(batches: list[list[int]], others: list[int
     found = [bool(in_array) or mine.is_recent(digest) for in_array, digest in zip(known, asked, strict=True)]
     assert found == [digest in reference for digest in asked]
     assert len(mine) == len(reference)
+
+
+@given(st.lists(digests, max_size=30), st.lists(digests, max_size=30))
+def test_digests_come_in_any_order_and_more_than_once(before: list[int], added: list[int]) -> None:
+    mine = DigestSet()
+    for many in (before, added + before[::2] + added[:3]):
+        mine.update(np.array(many, np.uint64))
+    assert mine._sorted.tolist() == sorted({*before, *added})
+    assert mine._sorted.dtype == np.uint64
+
+
+PEAK = """
+import numpy as np
+from pathlib import Path
+from training.corpus.duplicates import DigestSet
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+mine, draw, before = DigestSet(), np.random.default_rng(0), peak()
+for _ in range(16):
+    mine.update(draw.integers(0, 2**63, 1 << 17).astype(np.uint64))
+print((peak() - before) / len(mine))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_adding_takes_few_bytes_a_digest() -> None:
+    """In a process of its own: what numpy's hash tables take is seen by the system alone."""
+    done = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)
+    # 8 before, 8 after, a byte for where they go, and a lot of an eighth of a million; hash tables: 80.
+    assert 8 < float(done.stdout) < 25
 
 
 def test_recent_digests_move_to_the_array() -> None:
