@@ -40,8 +40,8 @@ def build(
     settings are deleted and made again. The result depends on the sources, settings and tokenizer alone: not
     on interruptions or ``workers``.
 
-    Memory: a few batches of 262,144 characters per worker, one shard's document index, and per document 8
-    bytes (exact) plus 8 bytes per band (near duplicates).
+    Memory: a few batches of 262,144 characters per worker, index and digests of one shard's documents, and
+    per document 8 bytes (exact) plus 8 bytes per band (near duplicates), twice that while new ones are put in.
 
     Raises:
         UserError: no source or no text, an unreadable file, a malformed row, a full disk, a build that
