@@ -41,7 +41,7 @@ def build(
     on interruptions or ``workers``.
 
     Memory: a few batches of 262,144 characters per worker, index and digests of one shard's documents, and
-    per document 8 bytes (exact) plus 8 bytes per band (near duplicates), twice that while new ones are put in.
+    per document 8 bytes (exact) plus 8 bytes per band (near duplicates), twice that while new ones come in.
 
     Raises:
         UserError: no source or no text, an unreadable file, a malformed row, a full disk, a build that
