@@ -8,6 +8,7 @@ when it is complete. ``best.json`` names the step with the lowest held-out loss,
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -183,7 +184,7 @@ class Best:
 
     def is_better_than(self, other: Best | None) -> bool:
         """Lower, or the first of its phase; a loss that is not a number never is."""
-        return self.loss == self.loss and (
+        return not math.isnan(self.loss) and (
             other is None or other.phase != self.phase or self.loss < other.loss
         )
 
