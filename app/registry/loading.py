@@ -18,7 +18,7 @@ from app.runtime.batch import Session
 from app.runtime.calibrate import Calibration, calibrate
 from app.runtime.opening import openvino_promising
 from app.runtime.rows import GraphShape
-from app.scheduler.queue import Lane
+from app.scheduler.lane import Lane
 from app.tasks.model import ServedModel
 
 _log = logging.getLogger(__name__)

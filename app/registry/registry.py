@@ -21,8 +21,8 @@ from app.registry.loading import LiveModel, Loader, LoadOptions, load_in_thread,
 from app.registry.memory import trim_memory
 from app.registry.refusals import Refusals
 from app.registry.repository import Found, Key, fingerprint, scan
+from app.scheduler.lane import Lane
 from app.scheduler.model_engine import ModelEngine
-from app.scheduler.queue import Lane
 from app.scheduler.scheduler import Scheduler
 from app.tasks.model import ServedModel, served_model
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, QueueFull
-from app.scheduler.queue import BatchQueue, Call, Entry, Lane
+from app.scheduler.lane import Call, Entry, Lane
+from app.scheduler.queue import BatchQueue
 from app.text.sequence import TokenSequence
 
 RETRY_AFTER_LEAST = 0.1

@@ -8,7 +8,7 @@ from app.bundle import GraphName
 from app.runtime.batch import Outputs
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem
-from app.scheduler.queue import Lane
+from app.scheduler.lane import Lane
 from app.scheduler.scheduler import Scheduler
 from app.text.sequence import TokenSequence
 

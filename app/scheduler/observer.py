@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.scheduler.worker import Report
+
 
 class Observer(Protocol):
     """What telemetry hears. Called on the event loop; must be quick and not raise."""
@@ -14,6 +16,16 @@ class Observer(Protocol):
 
     def queue(self, model: str, *, sequences: int, tokens: int) -> None:
         """How much of ``model`` waits now."""
+
+
+class Silence:
+    """An :class:`Observer` that tells nobody."""
+
+    def batch(self, model: str, *, sequences: int, tokens: int, padded_tokens: int, seconds: float) -> None:
+        pass
+
+    def queue(self, model: str, *, sequences: int, tokens: int) -> None:
+        pass
 
 
 @dataclass(slots=True)
@@ -31,6 +43,14 @@ class Counts:
     rows: int = 0
     tokens: int = 0
     padded_tokens: int = 0
+
+    def add(self, report: Report) -> None:
+        """A batch is finished."""
+        self.batches += 1
+        self.retried_batches += report.retried
+        self.rows += len(report.results)
+        self.tokens += report.tokens
+        self.padded_tokens += report.padded_tokens
 
     @property
     def padding_ratio(self) -> float:

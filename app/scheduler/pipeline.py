@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.scheduler.queue import Batch, BatchQueue, Lane
+from app.scheduler.lane import Batch, Lane
+from app.scheduler.queue import BatchQueue
 from app.scheduler.worker import Report, Worker
 
 DELAY_DECAY = 0.9
@@ -58,16 +59,20 @@ class Pipeline:
             ahead += _seconds_of(batch)
         return taken
 
-    def finished(self, report: Report) -> float | None:
-        """Seconds of the engine's time that the batch took, the gap after the one before it included, which
-        predictions need; None for a batch that nobody waits for any more."""
+    def finished(self, report: Report) -> bool:
+        """Learn from a batch how fast its lane is; False for one that nobody waits for any more.
+
+        Predictions need the engine's time from batch to batch, the gap before this one included.
+        """
         offered = self._engaged.pop(report.batch, None)
         if offered is None:
-            return None
+            return False
         self._delay = max(self._clock() - report.finished, DELAY_DECAY * self._delay)
         begun = max(offered, self._last_finished)
         self._last_finished = report.finished
-        return report.finished - begun
+        if report.results and not report.retried:
+            report.batch.lane.measured(report.tokens, report.finished - begun)
+        return True
 
     def clear(self) -> None:
         """Forget everything."""

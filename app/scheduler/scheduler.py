@@ -19,9 +19,10 @@ from app.scheduler.door import Door
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
 from app.scheduler.fair_clock import FairClock
-from app.scheduler.observer import Counts, Observer
+from app.scheduler.lane import Call, Entry, Lane
+from app.scheduler.observer import Counts, Observer, Silence
 from app.scheduler.pipeline import Pipeline
-from app.scheduler.queue import BatchQueue, Call, Entry, Lane
+from app.scheduler.queue import BatchQueue
 from app.scheduler.worker import InferenceThreads, Report, Worker
 from app.text.sequence import TokenSequence
 
@@ -40,7 +41,7 @@ class Scheduler:
     Args:
         queue_tokens: tokens that may wait or run at once; a request beyond that is refused. One that is
             larger than this by itself is admitted when nothing else is there.
-        age_limit: seconds after which a row that was passed over is served in its turn (see ``queue``).
+        age_limit: seconds after which a row that was passed over is served in its turn (see ``grouping``).
         observer: hears of batches and queue depth.
         on_dead: called once when the worker is lost, after every waiting request has failed.
         clock: seconds, the event loop's (``loop.time``), which is the monotonic clock.
@@ -62,7 +63,7 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._limit = queue_tokens
         self._age_limit = age_limit
-        self._observer = observer
+        self._observer = observer or Silence()
         self._on_dead = on_dead
         self._clock = clock
         self._queue = BatchQueue()
@@ -137,9 +138,7 @@ class Scheduler:
                 self.counts.dropped_cancelled += 1
             raise
         finally:
-            if call.finished:
-                context.timing.queue += call.started - call.entries[0].arrival
-                context.timing.inference += call.finished - call.started
+            call.tell_timing()
             self._forget(call)
 
     def backlog_seconds(self) -> float:
@@ -223,44 +222,22 @@ class Scheduler:
                 self._tell_queue(lane)
 
     def _finished(self, report: Report) -> None:
-        pace = self._pipeline.finished(report)
-        if pace is None:
+        if not self._pipeline.finished(report):
             return
-        seconds = report.finished - report.started
-        self._count(report, seconds, pace)
+        self._tell_batch(report)
         for entry, result in report.results:
             call = entry.call
             if call.dropped or call not in self._calls:
                 continue
-            call.started = min(call.started, report.started)
-            call.finished = max(call.finished, report.finished)
+            call.ran(report.started, report.finished)
             if isinstance(result, Exception):
                 self.counts.bad_rows += 1
                 self._resolve(call, _bad_item(entry, result))
                 continue
-            call.results[entry.index] = result
-            call.remaining -= 1
+            call.keep(entry.index, result)
             if not call.remaining:
                 self._resolve(call, None)
         self._plan()
-
-    def _count(self, report: Report, seconds: float, pace: float) -> None:
-        rows = len(report.results)
-        if not rows:
-            return
-        tokens = sum(entry.tokens for entry, _ in report.results)
-        padded = tokens if report.retried else max(entry.tokens for entry, _ in report.results) * rows
-        self.counts.batches += 1
-        self.counts.retried_batches += report.retried
-        self.counts.rows += rows
-        self.counts.tokens += tokens
-        self.counts.padded_tokens += padded
-        if not report.retried:
-            report.batch.lane.measured(tokens, pace)
-        if self._observer is not None:
-            self._observer.batch(
-                report.batch.lane.label, sequences=rows, tokens=tokens, padded_tokens=padded, seconds=seconds
-            )
 
     def _resolve(self, call: Call, error: Exception | None) -> None:
         answer = self._calls.get(call)
@@ -322,11 +299,21 @@ class Scheduler:
                 # One exception object for each waiter: they would share and overwrite its traceback.
                 answer.set_exception(type(error)(*error.args))
 
-    # ---- small things
+    # ---- what it tells
 
     def _tell_queue(self, lane: Lane) -> None:
-        if self._observer is not None:
-            self._observer.queue(lane.label, sequences=lane.waiting_rows, tokens=lane.waiting_tokens)
+        self._observer.queue(lane.label, sequences=lane.waiting_rows, tokens=lane.waiting_tokens)
+
+    def _tell_batch(self, report: Report) -> None:
+        if report.results:
+            self.counts.add(report)
+            self._observer.batch(
+                report.batch.lane.label,
+                sequences=len(report.results),
+                tokens=report.tokens,
+                padded_tokens=report.padded_tokens,
+                seconds=report.seconds,
+            )
 
 
 def _bad_item(entry: Entry, error: Exception) -> BadItem:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from app.runtime.batch import Outputs
-from app.scheduler.queue import Batch, Entry
+from app.scheduler.lane import Batch, Entry
 
 GIVE_WAY_SECONDS = 0.0005
 """How long the event loop may keep Python's global lock while an inference thread waits for it. With
@@ -46,6 +46,22 @@ class Report:
     finished: float
     results: list[tuple[Entry, Result]] = field(default_factory=list)
     retried: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return self.finished - self.started
+
+    @property
+    def tokens(self) -> int:
+        """Real ones of the rows that ran."""
+        return sum(entry.tokens for entry, _ in self.results)
+
+    @property
+    def padded_tokens(self) -> int:
+        """What was computed for them."""
+        if self.retried or not self.results:
+            return self.tokens
+        return max(entry.tokens for entry, _ in self.results) * len(self.results)
 
 
 class Worker(Protocol):

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from app import bundle as b
 from app.registry import loading
 from app.registry.loading import Loader, LoadOptions, load_in_thread, refusal
-from app.scheduler.queue import Lane
+from app.scheduler.lane import Lane
 from app.tasks.model import ServedModel, served_model
 from app.text.sequence import TokenSequence
 from tests.toy import toy_bundle

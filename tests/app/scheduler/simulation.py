@@ -11,7 +11,7 @@ import numpy as np
 
 from app.runtime.batch import padded_tokens
 from app.scheduler.engine import RequestContext
-from app.scheduler.queue import Batch, Lane
+from app.scheduler.lane import Batch, Call, Entry, Lane
 from app.scheduler.scheduler import Scheduler
 from app.scheduler.worker import Report, run_batch
 from app.text.sequence import TokenSequence
@@ -170,3 +170,18 @@ def within_budget(batch: Batch) -> bool:
     """The budget holds, or the row stands alone."""
     rows = [entry.sequence for entry in batch.entries]
     return len(rows) == 1 or padded_tokens(rows) <= batch.lane.batch_tokens
+
+
+def some_lane(budget: int = 1024, positions: int = 256) -> Lane:
+    return Lane("toy", "model", EchoSession(), budget, 1e-4, batch_positions=positions)
+
+
+def entry(lane: Lane, tokens: int, turn: float = 0.0, due: float = 1e9) -> Entry:
+    call = Call(RequestContext())
+    made = Entry(call, lane, 0, row(tokens), tokens, turn, turn, due)
+    call.entries.append(made)
+    return made
+
+
+def lengths(entries: tuple[Entry, ...] | list[Entry]) -> list[int]:
+    return sorted(one.tokens for one in entries)

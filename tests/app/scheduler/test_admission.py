@@ -10,7 +10,8 @@ import pytest
 from app.scheduler.admission import RETRY_AFTER_LEAST, Load, admit, check_lengths, enqueue
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, QueueFull
-from app.scheduler.queue import BatchQueue, Lane
+from app.scheduler.lane import Lane
+from app.scheduler.queue import BatchQueue
 from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import EchoSession
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from app.scheduler.engine import RequestContext
-from app.scheduler.queue import Entry
+from app.scheduler.lane import Entry
 from app.scheduler.worker import Report
 from tests.app.scheduler.simulation import Bench, row, simulate
 
@@ -103,7 +103,7 @@ def test_a_report_that_nobody_waits_for_is_passed_over() -> None:
         assert (pipeline.tokens, pipeline.seconds) == (10, pytest.approx(1e-3))
         pipeline.clear()
         assert pipeline.tokens == 0
-        assert pipeline.finished(Report(bench.worker.batches[0], 0.0, 1.0)) is None
+        assert not pipeline.finished(Report(bench.worker.batches[0], 0.0, 1.0))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert await bench.scheduler.infer(bench.lane, [row(3)], RequestContext())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
-from app.scheduler.queue import Lane
+from app.scheduler.lane import Lane
 from tests.app.scheduler.simulation import POISON, Bench, EchoSession, row, simulate, within_budget
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import EngineDead
-from app.scheduler.queue import Batch, Call, Entry, Lane
+from app.scheduler.lane import Batch, Call, Entry, Lane
 from app.scheduler.scheduler import Scheduler
 from app.scheduler.worker import GIVE_WAY_SECONDS, InferenceThreads, run_batch
 from app.text.sequence import TokenSequence
