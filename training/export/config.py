@@ -73,6 +73,7 @@ class ExportConfig:
     # Languages of the training text, as BCP 47 codes, for the model card; empty: it names none.
     languages: list[str] = field(default_factory=list)
     # What the model saw, for the model card: a line for each data set, "name: what for (licence)".
+    # Empty: the tables of its fine-tuning, and in a recipe before them the sources of its pretraining.
     data: list[str] = field(default_factory=list)
     # Recipe that made the checkpoint.
     recipe: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -80,6 +81,7 @@ def finish(run: Run) -> Path:
                     "content_sha256", run.shards.manifest["parameters_digest"]
                 ),
                 **{key: before[key] for key in ("licence", "data") if key in before},
+                "text": [*before.get("text", []), *_sources(run.shards.manifest)],
                 "heldout": run.history[-1][1].to_dict() if run.history else None,
                 "config": asdict(run.config),
             }
@@ -88,6 +90,14 @@ def finish(run: Run) -> Path:
     if run.place.world > 1:
         distributed.barrier()
     return target
+
+
+def _sources(manifest: dict[str, Any]) -> list[str]:
+    """A line of a model card for each source of the shards."""
+    return [
+        f"{name}: {source['documents']} documents, {source['tokens']} tokens of pretraining text"
+        for name, source in manifest["sources"].items()
+    ]
 
 
 def _all_flops(run: Run) -> float | None:

@@ -103,8 +103,8 @@ def weights_digest(path: Path) -> str | None:
 
 def record_of(path: Path) -> dict[str, Any]:
     """What had gone into the weights in ``path``, where they are of an earlier run of ours: tokens_seen,
-    matmul_flops (None where they came out of a bundle, which does not say), hardware (a list), and licence
-    and data where they are known; else nothing.
+    matmul_flops (None where they came out of a bundle, which does not say), hardware (a list), and licence,
+    data and text where they are known; else nothing.
     """
     for directory in (path, path.parent):
         try:
@@ -113,8 +113,8 @@ def record_of(path: Path) -> dict[str, Any]:
                 "tokens_seen": int(record["tokens_seen"]),
                 "matmul_flops": record.get("matmul_flops"),
                 "hardware": str(record["hardware"]).split(", then "),
-                # Terms of weights that came in a bundle.
-                **{key: record[key] for key in ("licence", "data") if key in record},
+                # Terms of weights that came in a bundle, and what a pretraining read.
+                **{key: record[key] for key in ("licence", "data", "text") if key in record},
             }
         except (OSError, ValueError, KeyError, TypeError):
             continue

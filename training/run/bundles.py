@@ -107,7 +107,7 @@ class _Making:
         if not self.parts.is_classifier and generator.is_dir():
             known["generator"] = str(generator)
         config = self.recipe.export_config(self.name, **known)
-        own = config.data or fine_tuning_data(checkpoint)
+        own = config.data or [*record.get("text", []), *fine_tuning_data(checkpoint)]
         config = replace(config, data=[*record.get("data", []), *own])
         others = _others([config.checkpoint, config.generator], [checkpoint, generator])
         version = [Path(self.recipe.models) / self.name / config.version] if config.version else []

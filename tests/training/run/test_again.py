@@ -73,7 +73,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def pretrain(config: Any, shards: Path, tokenizer: Path, output: Path, progress: bool) -> Path:
         record = {"corpus_digest": (shards / "manifest.json").read_text(encoding="utf-8"), "tokens_seen": 1}
-        record |= {"data": ["what the start had seen"]}
+        record |= {"data": ["what the start had seen"], "text": ["texts: 3 documents"]}
         return put(output / "pretrained" / "pretrain.json", json.dumps(record)).parent
 
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
@@ -225,19 +225,19 @@ def test_what_finetune_says_of_tables_holds_for_all_stages(tmp_path: Path) -> No
         check_files(known, stage_names(known))
 
 
-def test_a_bundle_names_what_its_start_saw_and_its_own_tables(run: Run, tmp_path: Path) -> None:
+def test_a_bundle_names_what_its_start_saw_its_text_and_its_own_tables(run: Run, tmp_path: Path) -> None:
     def named(bundle: str) -> list[str]:
         manifest = json.loads((tmp_path / "models" / bundle / "1" / MANIFEST_NAME).read_text("utf-8"))
         return manifest["data"]
 
     run()
-    assert named("encoder") == ["what the start had seen"]
+    assert named("encoder") == ["what the start had seen", "texts: 3 documents"]
     assert named("classes") == [*named("encoder"), f"{tmp_path.name}/train.tsv: 2 rows, sha256 {'0' * 16}"]
     recipe = tmp_path / "recipe.yaml"
     said = recipe.read_text("utf-8").replace("export: {version", "export: {data: [mine, CC0], version", 1)
     recipe.write_text(said, encoding="utf-8")
     run()
-    assert named("classes") == [*named("encoder"), "mine", "CC0"]
+    assert named("classes") == ["what the start had seen", "mine", "CC0"], "the recipe's own words win"
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(

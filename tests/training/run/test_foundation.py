@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,15 @@ def test_pretraining_goes_on_from_them(values: dict[str, Any], tmp_path: Path) -
 
 def test_terms_of_a_start_go_on_through_pretraining(values: dict[str, Any], tmp_path: Path) -> None:
     known = {"tokens_seen": 7, "hardware": "a", "corpus_digest": "c", "licence": "other", "data": ["news"]}
+    known |= {"text": ["before: 2 documents"]}
     (tmp_path / "pretrained" / "pretrain.json").write_text(json.dumps(known))
     text = {"sources": [{"path": str(tmp_path / "text.txt"), "documents": "line"}], "held_out": 0.2}
     place, _ = run(recipe_of(values | {"corpus": text | {"min_characters": 4}, "pretrain": PRETRAIN}))
     record = json.loads((place / "pretrain.json").read_text(encoding="utf-8"))
     assert (record["licence"], record["data"], record["matmul_flops"]) == ("other", ["news"], None)
+    earlier, own = record["text"]
+    assert earlier == "before: 2 documents"
+    assert re.fullmatch(r"text: \d+ documents, \d+ tokens of pretraining text", own)
     assert record["tokens_seen"] == 7 + 2 * 32 * 4
     assert record["hardware"].startswith("a, then ")
 
