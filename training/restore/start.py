@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from training.checkpoint_directory import start_kind
+from training.errors import UserError
 from training.files import atomic_directory, atomic_file
 from training.pretrain.warmstart import RECORD
 
@@ -29,13 +31,26 @@ def gather(source: Path, output: Path) -> list[str]:
     with atomic_directory(output) as temporary:
         for name in names:
             _copy(source if kind == "checkpoint" else source / name, temporary / name)
-        records = [folder / RECORD for folder in (source, source.parent) if (folder / RECORD).is_file()]
-        if records:
-            shutil.copyfile(records[0], temporary / RECORD)
-        else:
-            with atomic_file(temporary / RECORD, "w", encoding="utf-8") as stream:
-                json.dump({"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}, stream)
+        with atomic_file(temporary / RECORD, "w", encoding="utf-8") as stream:
+            json.dump(read_record(source), stream, indent=1)
     return names
+
+
+def read_record(source: Path) -> dict[str, Any]:
+    """What ``pretrain.json`` in ``source`` or beside it says of the weights; of those that have none, that
+    nothing is known.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    for file in (source / RECORD, source.parent / RECORD):
+        if file.is_file():
+            try:
+                record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise UserError(f"{file}: damaged ({error}); copy it anew, or take it away") from None
+            return record
+    return {"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}
 
 
 def _copy(source: Path, target: Path) -> None:

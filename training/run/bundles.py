@@ -27,7 +27,10 @@ def make_bundle(
     Raises:
         UserError: see the verbs; a bundle of an earlier run that is gone. LastStage: see ``StageLog.run``.
     """
-    record = json.loads((start / "pretrain.json").read_text(encoding="utf-8"))
+    from training.restore.start import read_record
+
+    named = recipe.bundles[name].own_checkpoint
+    record = read_record(start if named is None else Path(named).expanduser())
     origin = [digest_of(record), stages.files_digest([str(start)])]
     making = _Making(recipe, name, stages, progress, origin)
     checkpoint = start / "discriminator"

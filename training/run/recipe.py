@@ -49,6 +49,14 @@ class BundleRecipe:
     evaluate: dict[str, Any] | None = None
 
     @property
+    def own_checkpoint(self) -> str | None:
+        """The checkpoint that it is made from instead of what the recipe starts from, where it names one."""
+        for part in (self.export, self.finetune, self.intermediate):
+            if part is not None and "checkpoint" in part:
+                return str(part["checkpoint"])
+        return None
+
+    @property
     def is_classifier(self) -> bool:
         """Whether it is fine-tuned to classify; error detection leaves it an encoder."""
         return self.finetune is not None and self.finetune.get("task") != "error_detection"

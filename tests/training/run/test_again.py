@@ -86,7 +86,8 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def export(config: Any, progress: bool) -> Path:
         place = Path(config.models_dir) / config.name / (config.version or "1")
-        return put(place / MANIFEST_NAME, json.dumps({"data": config.data})).parent
+        told = {key: getattr(config, key) for key in ("data", "tokens_seen", "corpus_digest")}
+        return put(place / MANIFEST_NAME, json.dumps(told)).parent
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
         put(Path(config.output) / "report.md", "report")
@@ -238,6 +239,28 @@ def test_a_bundle_names_what_its_start_saw_its_text_and_its_own_tables(run: Run,
     recipe.write_text(said, encoding="utf-8")
     run()
     assert named("classes") == ["what the start had seen", "mine", "CC0"], "the recipe's own words win"
+
+
+def test_a_bundle_of_a_checkpoint_of_its_own_does_not_tell_of_the_start(run: Run, tmp_path: Path) -> None:
+    def origin() -> dict[str, Any]:
+        return json.loads((tmp_path / "models" / "encoder" / "1" / MANIFEST_NAME).read_text("utf-8"))
+
+    recipe = tmp_path / "recipe.yaml"
+    before = recipe.read_text("utf-8")
+    for own, record in (({"tokens_seen": 9, "corpus_digest": "mine", "text": ["mine"]}, True), ({}, False)):
+        place = tmp_path / "own" / str(record) / "discriminator"
+        put(place / "config.json", json.dumps({"model_type": "electra"}))
+        if record:
+            put(place.parent / "pretrain.json", json.dumps(own))
+        said = before.replace(
+            '{version: "1", replace: true, texts', f'{{checkpoint: {place}, version: "1", texts'
+        )
+        recipe.write_text(said, encoding="utf-8")
+        assert "export-encoder" in run()
+        told = origin()
+        assert told["tokens_seen"] == own.get("tokens_seen", 0)
+        assert told["corpus_digest"] == own.get("corpus_digest", "unknown")
+        assert told["data"] == own.get("text", [])
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(
