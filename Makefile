@@ -39,7 +39,7 @@ test-fast: $(DEV)/.ready
 test-slow: $(DEV)/.ready ## the tests that need minutes
 	$(BIN)/pytest -m slow
 
-lint: $(DEV)/.ready ## ruff, formatting, and mypy in strict mode on app/
+lint: $(DEV)/.ready ## ruff, formatting, and mypy in strict mode
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

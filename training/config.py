@@ -47,6 +47,10 @@ def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> 
         raise UserError(f"{where}: {error}") from None
 
 
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -54,9 +58,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         options = [option for option in arguments if option is not type(None)]
         # A wrong word is most likely meant as one of the words.
-        options.sort(
-            key=lambda option: (typing.get_origin(option) is typing.Literal) == isinstance(value, str)
-        )
+        words = [option for option in options if _is_literal(option)]
+        others = [option for option in options if not _is_literal(option)]
+        options = [*others, *words] if isinstance(value, str) else [*words, *others]
         for option in options[:-1]:
             try:
                 return _convert(option, value, where)

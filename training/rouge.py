@@ -26,7 +26,7 @@ class Rouge:
     rouge_l: float
 
 
-class CharacterTokenizer(Tokenizer):  # type: ignore[misc]
+class CharacterTokenizer(Tokenizer):
     """One token for each Chinese or Japanese character and for each word of other scripts, in lower case."""
 
     def tokenize(self, text: str) -> list[str]:

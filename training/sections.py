@@ -32,7 +32,7 @@ def read_section(path: Path, section: str, bundle: str | None = None) -> dict[st
                 f"put the keys of bundles.NAME.{section} into a file of their own"
             )
         where = f"{path}: bundles.{bundle}.{section}"
-        values = (bundles[bundle] or {}).get(section)
+        values = (bundles[bundle] or {}).get(section) or {}
     if not isinstance(values or {}, dict):
         raise UserError(f"{where}: expected keys and values, found {type(values).__name__}")
     return dict(values or {})

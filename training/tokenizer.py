@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from app.bundle import TOKENIZER_NAME, sha256_of
+from app.bundle import TOKENIZER_NAME, SpecialTokens, sha256_of
 from training.errors import UserError
 from training.files import atomic_file
 
@@ -74,6 +74,12 @@ def _finish(tokenizer: Tokenizer) -> None:
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     tokenizer.encode_special_tokens = True
+
+
+def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
+    """Their ids; a tokenizer of :func:`load_tokenizer` has all five."""
+    ids = {name: tokenizer.token_to_id(f"[{name.upper()}]") for name in SpecialTokens.model_fields}
+    return SpecialTokens.model_validate(ids)
 
 
 def train_tokenizer(

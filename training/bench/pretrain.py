@@ -117,9 +117,9 @@ def _compare(bench: PretrainBench, run: Run, prefetcher: Prefetcher) -> dict[str
         for name, step in loops.items():
             for attempt in range(_ATTEMPTS):
                 step(numbers[name])  # the other loop has had the memory
-                before = rate_of_machine(0)
+                before = float(rate_of_machine(0))
                 speed = _speed(step, numbers[name] + 1, bench.steps, place.device)
-                after = rate_of_machine(0)
+                after = float(rate_of_machine(0))
                 numbers[name] += bench.steps + 1
                 spoilt = bool(largest(place, int(moved(before, after)))[0])
                 noisy += spoilt

@@ -78,7 +78,7 @@ def measure_tasks(
     unknown = set(only or []) - set(suite.tasks)
     if unknown:
         raise UserError(f"--only {sorted(unknown)[0]}: the suite has {', '.join(suite.tasks)}")
-    starts = {"pretrained": (checkpoint, {})}
+    starts: dict[str, tuple[Path, dict[str, Any]]] = {"pretrained": (checkpoint, {})}
     if fresh:
         fresh_checkpoint(checkpoint, output / "fresh")
         starts["fresh"] = (output / "fresh", {"layer_decay": _FRESH_DECAY, "baselines": False})

@@ -19,15 +19,15 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     if logits.device.type != "cpu":
         return F.cross_entropy(logits.float(), target, reduction="none")
-    losses, _ = _InPieces.apply(logits, target, None)  # type: ignore[no-untyped-call]
-    return losses  # type: ignore[no-any-return]
+    losses, _ = _InPieces.apply(logits, target, None)
+    return losses
 
 
 def cross_entropy_and_draw(logits: Tensor, target: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     """``cross_entropy``, and what ``sample_tokens`` draws: on a CPU one exponential serves both."""
     if logits.device.type != "cpu":
         return cross_entropy(logits, target), sample_tokens(logits, uniforms)
-    losses, drawn = _InPieces.apply(logits, target, uniforms)  # type: ignore[no-untyped-call]
+    losses, drawn = _InPieces.apply(logits, target, uniforms)
     return losses, drawn
 
 

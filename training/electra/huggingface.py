@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedMo
 from transformers.utils import logging as hub_logging
 
 from training.electra.config import ElectraConfig
-from training.electra.model import DifferenceEmbeddings, Electra, Encoder
+from training.electra.model import DifferenceEmbeddings, Electra, Encoder, Layer
 from training.errors import UserError
 
 _LAYER = {
@@ -110,8 +111,8 @@ def _filled(target: PreTrainedModel, state: dict[str, Tensor]) -> PreTrainedMode
     return target.eval()
 
 
-def _linear(name: str, module: nn.Module) -> dict[str, Tensor]:
-    return {f"{name}.weight": module.weight, f"{name}.bias": module.bias}  # type: ignore[dict-item]
+def _linear(name: str, module: nn.Linear | nn.LayerNorm) -> dict[str, Tensor]:
+    return {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
 
 
 def _encoder_state(encoder: Encoder) -> dict[str, Tensor]:
@@ -119,12 +120,12 @@ def _encoder_state(encoder: Encoder) -> dict[str, Tensor]:
     words = (
         embeddings.word_table()
         if isinstance(embeddings, DifferenceEmbeddings)
-        else embeddings.word_embeddings.weight  # type: ignore[union-attr]
+        else embeddings.word_embeddings.weight
     )
-    state: dict[str, Tensor] = {"electra.embeddings.word_embeddings.weight": words}  # type: ignore[dict-item]
+    state: dict[str, Tensor] = {"electra.embeddings.word_embeddings.weight": words}
     for table in ("position_embeddings", "token_type_embeddings"):
         state[f"electra.embeddings.{table}.weight"] = getattr(embeddings, table).weight
-    state |= _linear("electra.embeddings.LayerNorm", embeddings.LayerNorm)  # type: ignore[arg-type]
+    state |= _linear("electra.embeddings.LayerNorm", embeddings.LayerNorm)
     if encoder.embeddings_project is not None:
         state |= _linear("electra.embeddings_project", encoder.embeddings_project)
     for number, layer in enumerate(encoder.layers):
@@ -176,28 +177,29 @@ def load_encoder(encoder: Encoder, state: dict[str, Tensor]) -> list[str]:
         skipped += _copy_table(
             getattr(embeddings, table, None), state.get(f"embeddings.{table}.weight"), table
         )
-    skipped += _copy_linear(embeddings.LayerNorm, state, "embeddings.LayerNorm")  # type: ignore[arg-type]
+    skipped += _copy_linear(embeddings.LayerNorm, state, "embeddings.LayerNorm")
     if encoder.embeddings_project is not None:
         skipped += _copy_linear(encoder.embeddings_project, state, "embeddings_project")
     for number, layer in enumerate(encoder.layers):
         prefix = f"encoder.layer.{number}"
-        parts = [
-            tuple(state.get(f"{prefix}.attention.self.{name}.{kind}") for name in ("query", "key", "value"))
-            for kind in ("weight", "bias")
-        ]
-        joint = layer.query_key_value
-        if (
-            any(part is None for both in parts for part in both)
-            or torch.cat(parts[0]).shape != joint.weight.shape
-        ):  # type: ignore[arg-type]
-            skipped.append(f"{prefix}.attention.self")
-        else:
-            with torch.no_grad():
-                joint.weight.copy_(torch.cat(parts[0]))  # type: ignore[operator,union-attr,arg-type]
-                joint.bias.copy_(torch.cat(parts[1]))  # type: ignore[operator,union-attr,arg-type]
+        skipped += _copy_joint(cast(Layer, layer).query_key_value, state, f"{prefix}.attention.self")
         for theirs, ours in _LAYER.items():
             skipped += _copy_linear(getattr(layer, ours), state, f"{prefix}.{theirs}")
     return skipped
+
+
+def _copy_joint(joint: nn.Linear, state: dict[str, Tensor], name: str) -> list[str]:
+    """Query, key and value, which are three matrices there, into the one that they are here."""
+    three = [f"{name}.{each}" for each in ("query", "key", "value")]
+    if any(f"{each}.{kind}" not in state for each in three for kind in ("weight", "bias")):
+        return [name]
+    weight = torch.cat([state[f"{each}.weight"] for each in three])
+    if weight.shape != joint.weight.shape:
+        return [name]
+    with torch.no_grad():
+        joint.weight.copy_(weight)
+        joint.bias.copy_(torch.cat([state[f"{each}.bias"] for each in three]))
+    return []
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -211,20 +213,20 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _copy_linear(module: nn.Module, state: dict[str, Tensor], name: str) -> list[str]:
+def _copy_linear(module: nn.Linear | nn.LayerNorm, state: dict[str, Tensor], name: str) -> list[str]:
     weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
-    if weight is None or bias is None or weight.shape != module.weight.shape:  # type: ignore[union-attr]
+    if weight is None or bias is None or weight.shape != module.weight.shape:
         return [name]
     with torch.no_grad():
-        module.weight.copy_(weight)  # type: ignore[operator,union-attr]
-        module.bias.copy_(bias)  # type: ignore[operator,union-attr]
+        module.weight.copy_(weight)
+        module.bias.copy_(bias)
     return []
 
 
-def _copy_table(module: nn.Module | None, table: Tensor | None, name: str) -> list[str]:
-    if module is None or table is None or table.shape[1] != module.weight.shape[1]:  # type: ignore[union-attr,index]
+def _copy_table(module: nn.Embedding | None, table: Tensor | None, name: str) -> list[str]:
+    if module is None or table is None or table.shape[1] != module.weight.shape[1]:
         return [f"embeddings.{name}"]
-    own: Tensor = module.weight  # type: ignore[assignment]
+    own = module.weight
     if name == "word_embeddings" and table.shape != own.shape:
         return [f"embeddings.{name}"]
     entries = min(len(table), len(own))

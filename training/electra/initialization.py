@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +106,7 @@ def _local_layers_(encoder: Encoder, config: ElectraConfig, compare: bool) -> No
         words = encoder.embeddings_project.weight
         free = torch.linalg.svd(words, full_matrices=True).U[:, words.shape[1] : 2 * words.shape[1]]
     offsets = _offsets()
-    for layer in list(encoder.layers)[: (len(encoder.layers) + 1) // 2]:
+    for layer in cast("list[Layer]", list(encoder.layers)[: (len(encoder.layers) + 1) // 2]):
         width = hidden.shape[-1] // layer.heads
         parts = -(-words.shape[1] // width) if len(words) else 1
         taken = [offset for offset in islice(offsets, -(-layer.heads // parts)) for _ in range(parts)]

@@ -106,7 +106,9 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """Embeddings, their projection where sizes differ, and the layers."""
 
-    def __init__(self, size: EncoderSize, config: ElectraConfig, embeddings: nn.Module) -> None:
+    def __init__(
+        self, size: EncoderSize, config: ElectraConfig, embeddings: Embeddings | DifferenceEmbeddings
+    ) -> None:
         super().__init__()
         self.embeddings = embeddings
         self.embeddings_project = (
@@ -183,7 +185,7 @@ class Electra(nn.Module):
         self.generator_head = GeneratorHead(generator_size.hidden, config, own.word_embeddings)
         match config.embedding_sharing:
             case "shared":
-                other: nn.Module = own
+                other: Embeddings | DifferenceEmbeddings = own
             case "gdes":
                 other = DifferenceEmbeddings(config, own)
             case "none":

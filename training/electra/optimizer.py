@@ -103,7 +103,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     LayerNorm weights and all biases do not decay; embeddings do (google-research/electra).
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():  # named_parameters() yields a tied parameter once
         if parameter.requires_grad:
             (plain if any(part in name for part in _NO_DECAY) else decayed).append(parameter)

@@ -16,7 +16,7 @@ from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import LabelledSet, pairs_of
 from training.evaluate.plots import confusion_plot, reliability_plot
-from training.evaluate.report import ReportTable, Section
+from training.evaluate.report import Cell, ReportTable, Section
 from training.evaluate.statistics import Interval, Reliability, bootstrap, mcnemar, reliability
 from training.export.quality import predictions
 
@@ -54,7 +54,7 @@ def judge_classifier(
         section.plots["confusion.png"] = "confusion matrix"
         section.figures["confusion"] = matrix.tolist()
         if len(labels) <= 20:
-            rows = [[label, *map(int, matrix[index])] for index, label in enumerate(labels)]
+            rows: list[list[Cell]] = [[label, *map(int, matrix[index])] for index, label in enumerate(labels)]
             section.tables.append(ReportTable("Confusion: true (rows), predicted", ["", *labels], rows))
     section.figures |= {name: {k: vars(v) for k, v in own.items()} for name, own in figures.items()}
     section.figures["ece"] = {name: curve.error for name, curve in curves.items()}
@@ -192,7 +192,7 @@ def _per_class(truth: np.ndarray, chosen: np.ndarray, labels: Sequence[str]) -> 
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, chosen, average=None, zero_division=0.0
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [label, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i])]
         for i, label in enumerate(labels)
     ]

@@ -16,7 +16,7 @@ from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.corruption import corrupt_with_generator, replaced_logits
 from training.evaluate.plots import precision_recall_plot, reliability_plot
-from training.evaluate.report import ReportTable, Section
+from training.evaluate.report import Cell, ReportTable, Section
 from training.evaluate.statistics import Reliability, reliability
 from training.evaluate.text_corruption import SOURCES
 from training.evaluate.unit_scores import UnitScores, score_units
@@ -203,7 +203,7 @@ def _add_errors(section: Section, name: str, units: UnitScores, thresholds: dict
         "false alarms",
         "per 1000",
     ]
-    rows = [
+    rows: list[list[Cell]] = [
         [f"{threshold} ({thresholds[threshold]:.3f})", *("" if v is None else v for v in vars(own).values())]
         for threshold, own in at.items()
     ]
@@ -235,7 +235,7 @@ def _add_errors(section: Section, name: str, units: UnitScores, thresholds: dict
 
 def _add_clean(section: Section, name: str, units: UnitScores, thresholds: dict) -> None:  # type: ignore[type-arg]
     at = {threshold: figures_at(units, value) for threshold, value in thresholds.items()}
-    rows = [
+    rows: list[list[Cell]] = [
         [f"{threshold} ({thresholds[threshold]:.3f})", own.false_alarms or 0.0, own.flags_per_thousand]
         for threshold, own in at.items()
     ]

@@ -89,7 +89,9 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     for table in (*train, *test):
         _check_labels(table, manifest.name, manifest.labels)
     check_pairs([*train, *test])
-    tables, examples, warnings = [], [], [line for table in train for line in table.warnings]
+    tables: list[TableRows] = []
+    examples: list[Example] = []
+    warnings = [line for table in train for line in table.warnings]
     for table, (name, split) in zip(test, names, strict=True):
         rows = join_tables([table])[: config.rows or None]
         tables.append(TableRows(name, split, slice(len(examples), len(examples) + len(rows))))

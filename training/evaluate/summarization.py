@@ -21,7 +21,7 @@ from training.evaluate.caching import with_cache
 from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import data_set_name
 from training.evaluate.plots import bars_plot
-from training.evaluate.report import ReportTable, Section
+from training.evaluate.report import Cell, ReportTable, Section
 from training.evaluate.statistics import mean_interval
 from training.evaluate.summary_baselines import BASELINES
 from training.rouge import Rouge, rouge
@@ -133,7 +133,8 @@ def judge_summaries(
             _NOTE.format(count=count),
             f"Layers averaged: {layers}; post-processing: {pooling.postprocess}.",
         ]
-        rows, bars = [], {}
+        rows: list[list[Cell]] = []
+        bars: dict[str, tuple[float, float, float]] = {}
         for name, scores in results.items():
             first = np.array([score.rouge1 for score in scores])
             interval = mean_interval(first, resamplings=config.resamplings, seed=config.seed)

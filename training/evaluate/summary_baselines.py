@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -81,10 +82,11 @@ def _best(scores: np.ndarray, count: int) -> list[int]:
     return sorted(np.argsort(-scores, kind="stable")[:count].tolist())
 
 
-def _overlap(pieces: Sequence[list[str]], chosen: Sequence[int], wanted: tuple[Counter, Counter]) -> float:  # type: ignore[type-arg]
+def _overlap(pieces: Sequence[list[str]], chosen: Sequence[int], wanted: Sequence[Counter[Any]]) -> float:
     tokens = [token for index in chosen for token in pieces[index]]
     total = 0.0
-    for have, want in zip((Counter(tokens), Counter(pairwise(tokens))), wanted, strict=True):
+    found: Sequence[Counter[Any]] = (Counter(tokens), Counter(pairwise(tokens)))
+    for have, want in zip(found, wanted, strict=True):
         hits = (have & want).total()
         total += 2 * hits / max(have.total() + want.total(), 1)
     return total

@@ -42,6 +42,7 @@ from training.export.target import target_directory
 from training.export.texts import pieces_of_lengths, read_documents
 from training.export.tokenizers_agree import require_same_ids
 from training.files import atomic_directory
+from training.tokenizer import special_tokens
 
 _STEPS = 7
 
@@ -156,9 +157,7 @@ def _draft(
 ) -> Draft:
     """fp32 graphs and a manifest that describes them, so that they can be run as they will be served."""
     tokenizer.save(str(root / b.TOKENIZER_NAME))
-    special = b.SpecialTokens(
-        **{name: tokenizer.token_to_id(f"[{name.upper()}]") for name in b.SpecialTokens.model_fields}
-    )
+    special = special_tokens(tokenizer)
     encoder = TextEncoder(root / b.TOKENIZER_NAME, special, checkpoint.max_tokens)
     pieces = pieces_of_lengths(documents, encoder, config.parity_texts, config.seed)
     require_same_ids(checkpoint.path, checkpoint.vocab_size, encoder, documents)

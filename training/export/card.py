@@ -116,13 +116,13 @@ def _files(manifest: Manifest) -> str:
             default = " (default)" if precision == graph.default_precision else ""
             quality = _quality(graph.quality.get(precision, {}))
             lines[-1] += f"\n| `{entry.path}` | {precision}{default} | {entry.bytes / 1e6:.1f} | {quality} |"
-        for precision in sorted(graph.quality.keys() - graph.files.keys()):
+        for measured in sorted(graph.quality.keys() - graph.files.keys()):
             place = "not shipped"
-            if precision == "bf16" and "fp32" in graph.files:
+            if measured == "bf16" and "fp32" in graph.files:
                 place = f"`{graph.files['fp32'].path}`, by OpenVINO on CPUs with AMX"
-            if not graph.may_use(precision):
+            if not graph.may_use(measured):
                 place += "; not used, it loses too much"
-            lines[-1] += f"\n| {place} | {precision} | | {_quality(graph.quality[precision])} |"
+            lines[-1] += f"\n| {place} | {measured} | | {_quality(graph.quality[measured])} |"
     return "\n\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from training.ngrams.model import NgramClassifier
 
@@ -30,14 +31,14 @@ class EncoderGraph(nn.Module):
     logit difference is the replaced-token logit. Layer 0 is the embeddings' output, -1 the last layer.
     """
 
-    def __init__(self, model: nn.Module, layers: Sequence[int]) -> None:
+    def __init__(self, model: PreTrainedModel, layers: Sequence[int]) -> None:
         super().__init__()
         self.model = model
         count = model.config.num_hidden_layers + 1
         for layer in layers:
             if not -count <= layer < count:
                 raise ValueError(f"layer {layer} does not exist: the model has layers 0 to {count - 1}")
-        self.layers = [layer % count for layer in layers]
+        self.layers: list[int] = [layer % count for layer in layers]
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
@@ -61,7 +62,7 @@ class GeneratorGraph(nn.Module):
     Positions are gathered before the vocabulary head, which is most of the generator's arithmetic.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
@@ -76,7 +77,7 @@ class GeneratorGraph(nn.Module):
 class ClassifierGraph(nn.Module):
     """Label logits ``[batch, labels]``, those of n-grams in them where there are any."""
 
-    def __init__(self, model: nn.Module, ngrams: NgramClassifier | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, ngrams: NgramClassifier | None = None) -> None:
         super().__init__()
         self.model = model
         self.ngrams = ngrams

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from app.bundle import GraphName
 from app.runtime.batch import collate
 from app.scheduler.engine import RequestContext
 from app.tasks.local import batches_by_length
@@ -47,7 +48,7 @@ def check_parity(
     Raises:
         UserError: a logit differs by more than ``tolerance``, or a decision differs.
     """
-    graph = "generator" if checkpoint.kind == "generator" else "model"
+    graph: GraphName = "generator" if checkpoint.kind == "generator" else "model"
     logits = hidden = 0.0
     different = 0
     # Batches of mixed lengths, so that padding is part of the comparison.

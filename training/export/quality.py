@@ -17,7 +17,7 @@ from app.text.encoder import Encoded
 from training.errors import UserError, naming_rows
 from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
-from training.tables import Columns, Table, read_table
+from training.tables import Columns, Table, Task, read_table
 from training.tables.checks import check_label_names
 
 Quality = dict[str, float]
@@ -77,7 +77,7 @@ def read_test_table(
         UserError: unreadable, a label that the classifier does not know, or ``label_names`` that rename
             nothing.
     """
-    task = "multi_label" if multi_label else "single_label"
+    task: Task = "multi_label" if multi_label else "single_label"
     table = read_table(path, task, columns, drop_empty=True, split="test", label_names=label_names)
     check_label_names([table], label_names or {}, may_lack=True)
     known = set(labels)
@@ -104,7 +104,7 @@ def predictions(
         UserError: a text that the service refuses, by its entry of ``places``.
     """
     places = places or [f"text {number}" for number in range(1, len(texts) + 1)]
-    rows = []
+    rows: list[list[float]] = []
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = slice(start, start + _TEXTS_AT_ONCE)
         with naming_rows(places[part]):

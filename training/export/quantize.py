@@ -65,7 +65,7 @@ def quantize_graph(source: Path, target: Path, feeds: Iterable[dict[str, np.ndar
     onnx.save(model, target)
 
 
-class _Feeds(CalibrationDataReader):  # type: ignore[misc]
+class _Feeds(CalibrationDataReader):
     def __init__(self, feeds: Iterable[dict[str, np.ndarray]]) -> None:
         self._feeds: Iterator[dict[str, np.ndarray]] = iter(feeds)
 

@@ -76,7 +76,7 @@ def read_data(config: FinetuneConfig) -> RunData:
             raise UserError(f"{train[0].place}: no row of train has an error; give rows with errors")
     else:
         labels = check_labels(train, others, config.task)
-    unlabelled = []
+    unlabelled: list[Example] = []
     if config.unlabelled:
         for path in config.unlabelled:
             texts, digest = read_texts(Path(path), config.columns.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from transformers import ElectraConfig, ElectraForPreTraining
@@ -60,7 +61,13 @@ def dry_run(folder: Path) -> Iterator[str]:
         (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     clean = folder / "clean.txt"
     clean.write_text("\n".join(text for _, text in reviews(60, seed=7)) + "\n", encoding="utf-8")
-    shared = {"checkpoint": checkpoint, "epochs": 1.0, "batch_size": 16, "max_tokens": 48, "layer_decay": 1.0}
+    shared: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "epochs": 1.0,
+        "batch_size": 16,
+        "max_tokens": 48,
+        "layer_decay": 1.0,
+    }
     classifier = FinetuneConfig(
         **shared,
         train=(str(folder / "train.tsv"),),

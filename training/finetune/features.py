@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer
 
+from app.bundle import SpecialTokens
 from training.errors import UserError
 from training.tables import REPLACED, TOKEN_TASKS, Example, Task
+from training.tokenizer import special_tokens
 
 IGNORED = -100
 
@@ -49,6 +52,10 @@ class FeatureBuilder:
     task: Task
     labels: Sequence[str]
     max_tokens: int
+
+    @cached_property
+    def _special(self) -> SpecialTokens:
+        return special_tokens(self.tokenizer)
 
     def build(self, examples: Sequence[Example], *, labelled: bool = True) -> list[Feature]:
         """Rows in the order of ``examples``. Without ``labelled`` nothing is asked of them."""
@@ -93,7 +100,7 @@ class FeatureBuilder:
         units: np.ndarray | None = None,
         truncated: bool = False,
     ) -> Feature:
-        cls, sep = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
+        cls, sep = self._special.cls, self._special.sep
         ids, types = [cls, *first, sep], [0] * (len(first) + 2)
         if second is not None:
             ids, types = [*ids, *second, sep], types + [1] * (len(second) + 1)

@@ -22,7 +22,7 @@ from training.files import atomic_directory, refuse_to_replace
 from training.finetune.baseline_scores import baseline_scores
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
-from training.finetune.features import FeatureBuilder, check_vocabulary, unknown_share, with_teacher
+from training.finetune.features import Feature, FeatureBuilder, check_vocabulary, unknown_share, with_teacher
 from training.finetune.linear import TFIDF, linear_teacher
 from training.finetune.metrics import averaged, majority_scores, primary_metric, score
 from training.finetune.model import read_config
@@ -31,7 +31,8 @@ from training.finetune.seed_run import RESULT_NAME, RunParts, SeedResult, run_se
 from training.finetune.teacher import teacher_logits
 from training.finetune.trainer import Split
 from training.hardware import default_device, granted_threads, hardware_name, native_bfloat16
-from training.tokenizer import load_tokenizer
+from training.ngrams.model import NgramClassifier
+from training.tokenizer import load_tokenizer, special_tokens
 
 REPORT_NAME = "finetune.json"
 # Above this share of [UNK] the vocabulary is not of the language.
@@ -83,7 +84,8 @@ def finetune(
         chosen = work / "distilled"
         chosen_result = _distil(config, data, parts, places, chosen)
         report["distilled"] = dataclasses.asdict(chosen_result)
-    ngrams, together = None, {}
+    ngrams: NgramClassifier | None = None
+    together: dict[str, Any] = {}
     if config.ngrams:
         ngrams, together = add_ngrams(data, parts, chosen)
         report["ngrams"] = together
@@ -130,7 +132,7 @@ def _parts(config: FinetuneConfig, data: RunData, *, progress: bool) -> tuple[Ru
     check_vocabulary(tokenizer, model_config.vocab_size, str(checkpoint))
     builder = FeatureBuilder(tokenizer, config.task, data.labels, config.max_tokens)
     train = builder.build(data.train)
-    unknown = unknown_share(train, tokenizer.token_to_id("[UNK]"))
+    unknown = unknown_share(train, special_tokens(tokenizer).unk)
     if unknown > _FOREIGN_SHARE:
         raise UserError(
             f"{checkpoint}: {unknown:.0%} of the tokens of train are unknown to its vocabulary; "
@@ -161,7 +163,7 @@ def _parts(config: FinetuneConfig, data: RunData, *, progress: bool) -> tuple[Ru
     }
 
 
-def _taught(config: FinetuneConfig, data: RunData, parts: RunParts) -> list:
+def _taught(config: FinetuneConfig, data: RunData, parts: RunParts) -> list[Feature]:
     """Train rows, and unlabelled ones, with the answers of the configured teacher."""
     builder = FeatureBuilder(parts.tokenizer, config.task, data.labels, config.max_tokens)
     extra = builder.build(data.unlabelled, labelled=False) if data.unlabelled else []

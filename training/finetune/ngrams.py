@@ -18,6 +18,7 @@ from training.finetune.predict import ngram_logits
 from training.finetune.seed_run import RunParts, seed_logits
 from training.ngrams.fit import fit_ngrams, weigh
 from training.ngrams.model import NgramClassifier
+from training.tokenizer import special_tokens
 
 
 def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassifier, dict[str, Any]]:
@@ -37,14 +38,15 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
     model_config = read_config(Path(config.checkpoint))
     builder = FeatureBuilder(parts.tokenizer, config.task, parts.labels, model_config.max_position_embeddings)
     train = builder.build(data.train)
-    weights = class_weights(config.class_weights, config.task, parts.labels, train)
-    weights = None if weights is None else weights.numpy().astype(np.float64)
+    given = class_weights(config.class_weights, config.task, parts.labels, train)
+    weights = None if given is None else given.numpy().astype(np.float64)
+    special = special_tokens(parts.tokenizer)
     try:
         ngrams = fit_ngrams(
             [row.input_ids for row in train],
             np.stack([row.target for row in train]),
             vocabulary=model_config.vocab_size,
-            special=[parts.tokenizer.token_to_id(f"[{name}]") for name in ("CLS", "SEP", "PAD")],
+            special=[special.cls, special.sep, special.pad],
             longest=config.ngrams,
             terms=config.ngram_terms,
             class_weights=weights,
@@ -59,8 +61,8 @@ def add_ngrams(data: RunData, parts: RunParts, place: Path) -> tuple[NgramClassi
             whole = builder.build(split.examples)
             network = np.stack(seed_logits(parts, place, whole))
             answers[name] = (split.examples, whole, network, ngram_logits(ngrams, whole, parts.pad_id))
-    _, features, *both = answers["dev"]
-    shares = weigh(*both, np.stack([row.target for row in features]), weights)
+    _, features, of_network, of_ngrams = answers["dev"]
+    shares = weigh(of_network, of_ngrams, np.stack([row.target for row in features]), weights)
     ngrams.shares.copy_(torch.tensor(shares))
     report: dict[str, Any] = {"terms": ngrams.terms, "shares": {"network": shares[0], "ngrams": shares[1]}}
     for name, (examples, features, network, counted) in answers.items():

@@ -139,7 +139,7 @@ def install_scorer(bundle_dir: Path, scorer: SentenceScorer, *, make_default: bo
     digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()[:12]
     name = f"pooling-{digest}.npz"
     with atomic_file(bundle_dir / name) as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # a key could be called allow_pickle
     changes: dict[str, FileEntry | str] = {"statistics": file_entry(bundle_dir, name)}
     if make_default:
         changes["method"] = "scorer"
@@ -156,7 +156,7 @@ def _judge(model: ServedModel, data: SummarySet) -> ScorerFigure:
         scores = []
         for start in range(0, len(data.documents), _DOCUMENTS_AT_ONCE):
             documents = data.documents[start : start + _DOCUMENTS_AT_ONCE]
-            options = SummarizeOptions(num_sentences=count, method=method)  # type: ignore[arg-type]
+            options = SummarizeOptions(num_sentences=count, method=method)
             answers = asyncio.run(summarize(model, documents, options, RequestContext()))
             for answer, reference in zip(answers, data.references[start:], strict=False):
                 score = rouge(answer.summary_text, reference)

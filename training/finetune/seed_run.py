@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import set_seed
@@ -25,6 +26,7 @@ from training.finetune.pooling import start_with_mean
 from training.finetune.predict import predict_logits
 from training.finetune.trainer import ElectraTrainer, Split, last_checkpoint, training_arguments
 from training.hardware import default_device
+from training.tokenizer import special_tokens
 
 RESULT_NAME = "result.json"
 
@@ -63,7 +65,7 @@ class RunParts:
 
     @property
     def pad_id(self) -> int:
-        return int(self.tokenizer.token_to_id("[PAD]"))
+        return special_tokens(self.tokenizer).pad
 
 
 def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | None = None) -> SeedResult:
@@ -131,7 +133,7 @@ def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | 
     return result
 
 
-def seed_logits(parts: RunParts, work: Path, rows: Sequence[Feature]) -> list:
+def seed_logits(parts: RunParts, work: Path, rows: Sequence[Feature]) -> list[np.ndarray]:
     """Logits of a finished run's model for ``rows``."""
     model = load_model(work / "model", parts.config.task, parts.labels).to(default_device())
     return predict_logits(model, rows, parts.pad_id, bf16=parts.bf16)

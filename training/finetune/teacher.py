@@ -16,7 +16,7 @@ from training.finetune.predict import ngram_logits, predict_logits
 from training.hardware import default_device
 from training.ngrams.model import load_ngrams
 from training.tables import TOKEN_TASKS, Example
-from training.tokenizer import load_tokenizer
+from training.tokenizer import load_tokenizer, special_tokens
 
 
 def teacher_logits(
@@ -57,10 +57,10 @@ def teacher_logits(
         )
     model = load_model(directory, config.task, theirs).to(default_device())
     model.eval()
-    logits = predict_logits(model, rows, tokenizer.token_to_id("[PAD]"), bf16=bf16)
+    logits = predict_logits(model, rows, special_tokens(tokenizer).pad, bf16=bf16)
     ngrams = load_ngrams(directory, len(theirs)) if config.task not in TOKEN_TASKS else None
     if ngrams is not None:
-        counted = ngram_logits(ngrams, rows, tokenizer.token_to_id("[PAD]"))
+        counted = ngram_logits(ngrams, rows, special_tokens(tokenizer).pad)
         network_share, ngram_share = ngrams.shares.numpy()
         logits = list(network_share * np.stack(logits) + ngram_share * counted)
     del model

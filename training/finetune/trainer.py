@@ -18,6 +18,7 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
     TrainingArguments,
 )
 
@@ -64,6 +65,9 @@ class _SetEpoch(TrainerCallback):
 
 class ElectraTrainer(Trainer):
     """Trainer whose optimiser has layer-wise rates and whose loss may listen to a teacher."""
+
+    optimizer: torch.optim.Optimizer | None
+    control: TrainerControl
 
     def __init__(
         self,

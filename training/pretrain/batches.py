@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
+from app.bundle import SpecialTokens
 from training.electra.losses import Batch
 from training.electra.masking import choose_masked
 from training.pretrain.rows import RowSource
@@ -21,25 +21,11 @@ from training.pretrain.words import WordFinder
 
 
 @dataclass(frozen=True)
-class SpecialIds:
-    """Ids of the special tokens in the vocabulary."""
-
-    pad: int
-    cls: int
-    sep: int
-    mask: int
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer) -> SpecialIds:
-        return cls(*(tokenizer.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
-
-
-@dataclass(frozen=True)
 class BatchMaker:
     """Makes the batch of any step."""
 
     source: RowSource
-    special: SpecialIds
+    special: SpecialTokens
     rate: float
     maximum: int
     seed: int

@@ -76,7 +76,7 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 def optimizer_tensors(model: nn.Module, optimizer: ElectraAdam) -> dict[str, Tensor]:
     """Both Adam moments by parameter name."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}:{kind}": moment
         for parameter, state in optimizer.state.items()

@@ -46,16 +46,16 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """One pretraining run. ``phases`` and ``learning_rate`` are never None once it is made."""
+    """One pretraining run."""
 
     # Size by name (tiny, small, base, large), with its learning rate and phase; the paper's Table 6.
     preset: Literal["tiny", "small", "base", "large"] = "small"
     # Single fields of the model that differ from the preset, such as {num_hidden_layers: 6}.
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     # Row lengths and how long each is trained, in order; default: the preset's.
-    phases: tuple[PhaseConfig, ...] | None = None
+    phases: tuple[PhaseConfig, ...] = None  # type: ignore[assignment]
     # Peak learning rate (default: the preset's), and the updates over which it rises.
-    learning_rate: float | None = None
+    learning_rate: float = None  # type: ignore[assignment]
     warmup_steps: int = 10_000
     # Share of the peak at which the linear decay ends.
     end_fraction: float = 0.0

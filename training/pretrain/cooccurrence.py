@@ -15,8 +15,8 @@ import torch
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
+from app.bundle import SpecialTokens
 from training.electra.model import Electra
-from training.pretrain.batches import SpecialIds
 from training.pretrain.rows import RowSource
 
 _TOKENS = 24_000_000  # of text to count: the vectors hardly change beyond
@@ -35,7 +35,10 @@ class Counts:
 
 
 def count(
-    source: RowSource, vocabulary: int, special: SpecialIds, advance: Callable[[int], object] = lambda _: None
+    source: RowSource,
+    vocabulary: int,
+    special: SpecialTokens,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Counts:
     """Count words and pairs at most 4 tokens apart in the first rows of the stream, weighted as in training.
 
@@ -89,7 +92,7 @@ def start_from_counts(model: Electra, counts: Counts, seed: int) -> None:
     each word's frequency into the generator's output bias.
     """
     config = model.config
-    table = model.generator.embeddings.word_embeddings.weight
+    table = model.generator_head.word_embeddings.weight
     vectors = torch.from_numpy(word_vectors(counts, config.embedding_size, seed))
     known = vectors.abs().sum(1) > 0
     table[known] = vectors[known] * config.initializer_range

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ class RecordedUpdates:
         return totals
 
     def _recording(self, batch: Batch) -> tuple[Batch, Work]:
-        copies = {name: tensor.clone() for name, tensor in _tensors(batch).items()}
+        copies: dict[str, Any] = {name: tensor.clone() for name, tensor in _tensors(batch).items()}
         held = dataclasses.replace(batch, **copies)
         steps = [group["step"] for group in self._run.optimizer.param_groups]
         replay = self._record(lambda: compute(self._run, held, self._context))
@@ -82,7 +83,7 @@ class RecordedUpdates:
         return held, replay
 
 
-def record_cuda(pool: object, work: Work) -> Work:
+def record_cuda(pool: Any, work: Work) -> Work:
     """Record ``work`` as a CUDA graph that takes its memory from ``pool``.
 
     Only this thread is kept from what a recording forbids: another one may be copying the next batch.

@@ -142,9 +142,12 @@ def pack(shard: np.ndarray, start: np.ndarray, size: np.ndarray, length: int) ->
     first, begins = _first_pieces(size, length)
     more = -(-(size - first) // whole)  # pieces after the first, each at the beginning of a row
     later = int(more.sum())
+    pieces, count = len(size) + later, int(begins.sum()) + later
     packed = Pieces(
-        *(np.empty(len(size) + later, np.int64) for _ in range(3)),
-        np.empty(int(begins.sum()) + later + 1, np.int64),
+        shard=np.empty(pieces, np.int64),
+        start=np.empty(pieces, np.int64),
+        length=np.empty(pieces, np.int64),
+        first=np.empty(count + 1, np.int64),
     )
     piece = row = 0
     for part in _parts(len(size)):

@@ -71,7 +71,7 @@ def finish(run: Run) -> Path:
                     network.save_pretrained(temporary / name)
                 save_tokenizer(tokenizer, temporary / name)
             before = run.before
-            record = {
+            record: dict[str, Any] = {
                 # Updates of this run; what follows is of the run whose weights it started from, too.
                 "steps": run.step,
                 "tokens_seen": run.tokens + before.get("tokens_seen", 0),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from app.bundle import SpecialTokens
 from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
 from training.electra.losses import Batch, Sums, joint_forward, joint_loss
@@ -18,7 +19,7 @@ from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
 from training.hardware import hardware_name
 from training.pretrain import checkpoint as checkpoints
-from training.pretrain.batches import BatchMaker, SpecialIds
+from training.pretrain.batches import BatchMaker
 from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import count, start_from_counts
 from training.pretrain.frequencies import token_log_probabilities
@@ -29,7 +30,7 @@ from training.pretrain.resume import changed_settings
 from training.pretrain.rows import RowSource
 from training.pretrain.warmstart import record_of, warm_start, weights_digest
 from training.pretrain.words import WordFinder
-from training.tokenizer import load_tokenizer
+from training.tokenizer import load_tokenizer, special_tokens
 
 # Passes over the text beyond which it is more learnt by heart than learnt from.
 _MANY_PASSES = 40
@@ -45,7 +46,7 @@ class Run:
     directory: Path
     shards: TokenShards
     tokenizer_path: Path
-    special: SpecialIds
+    special: SpecialTokens
     model: Electra
     wrapped: torch.nn.Module
     optimizer: ElectraAdam
@@ -131,7 +132,7 @@ def set_up(
     electra = config.electra_config(tokenizer.get_vocab_size())
     torch.manual_seed(config.seed)
     model = Electra(electra)
-    special = SpecialIds.of(tokenizer)
+    special = special_tokens(tokenizer)
     words = WordFinder(tokenizer) if config.whole_word_masking else None
     makers = [
         BatchMaker(
@@ -235,7 +236,9 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _count_words(model: Electra, source: RowSource, special: SpecialIds, seed: int, progress: bool) -> None:
+def _count_words(
+    model: Electra, source: RowSource, special: SpecialTokens, seed: int, progress: bool
+) -> None:
     with tqdm(desc="count words", unit=" tokens", unit_scale=True, disable=not progress) as bar:
         counts = count(source, model.config.vocab_size, special, bar.update)
         bar.set_postfix_str("factorising")

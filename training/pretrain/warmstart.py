@@ -35,25 +35,25 @@ def warm_start(model: Electra, tokenizer: Tokenizer, path: Path) -> list[str]:
     main = path / "discriminator" if both else path
     state = read_state(main)
     skipped = load_discriminator(model, state)
-    table = model.generator.embeddings.word_embeddings.weight  # type: ignore[union-attr]
+    table = model.generator_head.word_embeddings.weight  # one with the word table below it
     other = model.discriminator.embeddings
-    words = _words(tokenizer, state, main, table)  # type: ignore[arg-type]
+    words = _words(tokenizer, state, main, table)
     generator = path / "generator"
     with torch.no_grad():
         if words is not None:
-            table.copy_(words)  # type: ignore[operator]
+            table.copy_(words)
         if both and generator.is_dir():
             theirs = read_state(generator)
             skipped += load_generator(model, theirs)
-            if (own := _words(tokenizer, theirs, generator, table)) is not None:  # type: ignore[arg-type]
-                table.copy_(own)  # type: ignore[operator]
+            if (own := _words(tokenizer, theirs, generator, table)) is not None:
+                table.copy_(own)
         else:
             skipped.append("generator")
         if words is not None:
             if isinstance(other, DifferenceEmbeddings):
-                other.difference.weight.copy_(words - table)  # type: ignore[operator]
+                other.difference.weight.copy_(words - table)
             elif other is not model.generator.embeddings:
-                other.word_embeddings.weight.copy_(words)  # type: ignore[union-attr, operator]
+                other.word_embeddings.weight.copy_(words)
             skipped = [name for name in skipped if name != "embeddings.word_embeddings"]
     if any(name.startswith("encoder.layer.0.") for name in skipped):
         raise UserError(

@@ -52,7 +52,7 @@ def model_sizes(directory: Path) -> dict[str, Any]:
 
 
 def _values(directory: Path) -> dict[str, Any]:
-    return ElectraConfig.from_dict(read_checkpoint_values(directory)).to_dict()  # type: ignore[no-any-return]
+    return ElectraConfig.from_dict(read_checkpoint_values(directory)).to_dict()
 
 
 def _one_table(directory: Path) -> bool:

@@ -150,7 +150,9 @@ def _check_start(recipe: Recipe, start: Path) -> None:
     try:
         kind = start_kind(start)
         bundle = newest_bundle(start)
-        classifier = bundle is not None and read_bundle(bundle, verify=False, in_place=False).manifest.labels
+        classifier = bundle is not None and bool(
+            read_bundle(bundle, verify=False, in_place=False).manifest.labels
+        )
     except (UserError, BundleError) as error:
         raise UserError(f"{recipe.name}: start: {error}") from None
     if kind == "checkpoint":

@@ -58,7 +58,7 @@ def check_label_names(
     )
 
 
-def check_labels(train: Sequence[Example], others: dict[str, Sequence[Example]], task: Task) -> list[str]:
+def check_labels(train: Sequence[Example], others: Mapping[str, Sequence[Example]], task: Task) -> list[str]:
     """The sorted label names of ``train``.
 
     Raises:
@@ -100,7 +100,7 @@ def folded(text: str) -> str:
 
 
 def check_overlap(
-    train: Sequence[Example], others: dict[str, Sequence[Example]], *, drop: bool = False
+    train: Sequence[Example], others: Mapping[str, Sequence[Example]], *, drop: bool = False
 ) -> tuple[list[Example], list[str]]:
     """Train rows (``drop``: without those that also stand in dev or test) and warnings with the counts."""
     warnings, remove = [], set()

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from training.corpus.shards import TokenShards
-from training.pretrain.batches import BatchMaker, Prefetcher, SpecialIds, split_rows
+from training.pretrain.batches import BatchMaker, Prefetcher, split_rows
 from training.pretrain.rows import RowSource
 from training.pretrain.words import WordFinder
-from training.tokenizer import load_tokenizer
+from training.tokenizer import load_tokenizer, special_tokens
 
 
 @pytest.fixture
 def maker(prepared: Path) -> BatchMaker:
     tokenizer = load_tokenizer(prepared / "tokenizer")
     source = RowSource(TokenShards(prepared / "shards"), "train", 32, seed=0)
-    return BatchMaker(source, SpecialIds.of(tokenizer), 0.15, 4, seed=0)
+    return BatchMaker(source, special_tokens(tokenizer), 0.15, 4, seed=0)
 
 
 def test_processes_share_one_batch_between_them(maker: BatchMaker) -> None:
@@ -60,7 +60,7 @@ def test_an_unknown_token_may_be_masked_and_no_other_special_one_is(prepared: Pa
     ids[:, 0], ids[:, 25] = -1, -2
     ids[:, 1:25:2], ids[:, 2:25:2] = unknown, np.array(others * 3)
     source: Any = GivenRows(ids, 32)
-    batch = BatchMaker(source, SpecialIds.of(tokenizer), 0.15, 4, seed=0).make(0, 0, 40)
+    batch = BatchMaker(source, special_tokens(tokenizer), 0.15, 4, seed=0).make(0, 0, 40)
     assert batch.masked_weights.view(40, 4).sum(1).tolist() == [4.0] * 40  # of 26 tokens 15 % are 3.9
     masked = batch.ids.reshape(-1)[batch.masked[batch.masked_weights > 0]]
     assert masked.tolist() == [unknown] * 160

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from app.bundle import SpecialTokens
 from training.electra.config import PRESETS
 from training.electra.model import Electra
-from training.pretrain.batches import SpecialIds
 from training.pretrain.config import PretrainConfig
 from training.pretrain.cooccurrence import Counts, count, start_from_counts, word_vectors
 
-SPECIAL = SpecialIds(pad=0, cls=1, sep=2, mask=3)
+SPECIAL = SpecialTokens(pad=0, unk=4, cls=1, sep=2, mask=3)
 
 
 @dataclass

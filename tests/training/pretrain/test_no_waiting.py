@@ -18,12 +18,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from app.bundle import SpecialTokens
 from tests.training.electra.test_losses import MASK, make_batch
 from tests.training.pretrain.run_here import tiny_config
 from training.electra.losses import Batch
 from training.electra.model import Electra
 from training.electra.optimizer import ElectraAdam, parameter_groups
-from training.pretrain.batches import SpecialIds
 from training.pretrain.loop import make_batch as batch_of
 from training.pretrain.place import Place, autocast
 from training.pretrain.setup import JointModel, Run, set_up
@@ -151,7 +151,7 @@ def test_an_update_on_a_device_asks_for_nothing(
         directory=tmp_path,
         shards=None,  # type: ignore[arg-type]
         tokenizer_path=tmp_path,
-        special=SpecialIds(pad=0, cls=2, sep=3, mask=MASK),
+        special=SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=MASK),
         model=model,
         wrapped=JointModel(model, MASK, config),
         optimizer=ElectraAdam(parameter_groups(model, 0.01), 1e-3, bias_correction=config.bias_correction),

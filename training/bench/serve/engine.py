@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from app.bundle import Bundle, Precision
 from app.runtime import Backend, open_session
@@ -54,7 +55,7 @@ def raw_ceiling(session: Session, rows: Sequence[TokenSequence], seconds: float)
     alone = 0.0
     for size in BATCHES:
         batch = [rows[index % len(rows)] for index in range(size)]
-        taken, used = _median_seconds(lambda batch=batch: session.run(batch), seconds / len(BATCHES))
+        taken, used = _median_seconds(partial(session.run, batch), seconds / len(BATCHES))
         by_batch[size] = size / taken
         cpu[size] = 1000 * used / size
         alone = taken if size == 1 else alone

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from app.runtime.threads import available_threads
 from training.bench.serve.environments import environment
@@ -135,12 +137,12 @@ def _json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def _pair(item: dict[str, object]) -> Labelled:
-    return str(item["label"]), float(str(item["score"]))
+def _pair(item: dict[str, Any]) -> Labelled:
+    return str(item["label"]), float(item["score"])
 
 
 def _infinity_answers(body: bytes) -> list[Labelled]:
-    return [_pair(max(scores, key=lambda item: item["score"])) for scores in json.loads(body)["data"]]
+    return [_pair(max(scores, key=itemgetter("score"))) for scores in json.loads(body)["data"]]
 
 
 PEERS: dict[str, Peer] = {
