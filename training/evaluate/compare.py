@@ -19,7 +19,7 @@ from training.evaluate.config import EvaluateConfig
 from training.evaluate.detection import data_set_name
 from training.evaluate.judge import open_bundle
 from training.evaluate.labelled_set import read_test_set
-from training.evaluate.statistics import PairedTest, mcnemar, paired_bootstrap
+from training.evaluate.statistics import PairedTest, mcnemar, mean_of, paired_bootstrap
 from training.evaluate.summarization import SummarySet, read_summary_set, sentences_per_summary
 from training.evaluate.unit_scores import UnitScores, score_units
 from training.export.quality import predictions
@@ -125,9 +125,10 @@ def _encoders(a: ServedModel, b: ServedModel, config: EvaluateConfig, progress: 
     for path in config.summaries:
         data = read_summary_set(path, config.summary_documents)
         scores = [_rouge1(model, data, config) for model in (a, b)]
-        means = [lambda index, values=values: float(values[index].mean()) for values in scores]
         name = f"ROUGE-1 on {data.name}"
-        tests.append(paired_bootstrap(name, means[0], means[1], len(data.documents), **own))
+        tests.append(
+            paired_bootstrap(name, mean_of(scores[0]), mean_of(scores[1]), len(data.documents), **own)
+        )
     return tests
 
 

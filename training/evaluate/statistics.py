@@ -86,9 +86,12 @@ def bootstrap(
 
 def mean_interval(values: FloatArray, *, resamplings: int, seed: int) -> Interval:
     """The mean of ``values [n]`` and its bootstrap interval."""
-    return bootstrap(
-        lambda index: float(values[index].mean()), len(values), resamplings=resamplings, seed=seed
-    )
+    return bootstrap(mean_of(values), len(values), resamplings=resamplings, seed=seed)
+
+
+def mean_of(values: FloatArray) -> Callable[[npt.NDArray[np.int64]], float]:
+    """The mean of ``values [n]`` as a figure of resampled items."""
+    return lambda index: float(values[index].mean())
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray, *, resamplings: int, seed: int) -> PairedTest:

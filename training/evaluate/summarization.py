@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import data_set_name
 from training.evaluate.plots import bars_plot
 from training.evaluate.report import Cell, ReportTable, Section
-from training.evaluate.statistics import mean_interval
+from training.evaluate.statistics import PairedTest, mean_interval, mean_of, paired_bootstrap
 from training.evaluate.summary_baselines import BASELINES
 from training.rouge import Rouge, rouge
 from training.tables.files import read_rows
@@ -153,6 +153,12 @@ def judge_summaries(
         section.plots[image] = "ROUGE-1 by method, with 95 % intervals"
         section.figures["sentences"] = count
         section.text.append(_verdict(section.figures, default))
+        paired = _against_lead(results, default, config)
+        if paired:
+            section.figures["paired"] = {
+                key: {"p": test.p, "verdict": test.verdict} for key, test in paired.items()
+            }
+            section.text.append(_difference(paired["rouge1"], default))
         section.metrics = [
             Metric(
                 data_set=data.name,
@@ -162,6 +168,7 @@ def judge_summaries(
                 value=section.figures[default][key],
                 baseline="lead",
                 baseline_value=section.figures["lead"][key],
+                baseline_p=paired[key].p if key in paired else None,
             )
             for key in ("rouge1", "rouge2", "rougeL")
             if default in section.figures
@@ -171,17 +178,41 @@ def judge_summaries(
 
 
 def _verdict(figures: dict[str, Any], default: str) -> str:
-    own = {
-        name: value["rouge1"]
-        for name, value in figures.items()
-        if name != "sentences" and name not in BASELINES
-    }
+    own = {name: value["rouge1"] for name, value in figures.items() if name not in ("sentences", *BASELINES)}
     best = max(own, key=lambda name: own[name])
     lead = figures["lead"]["rouge1"]
     comparison = "beats" if own[best] > lead else "does not beat"
     return (
         f"Best of the model: {best} with ROUGE-1 {own[best]:.4f}; it {comparison} lead ({lead:.4f}). "
         f"The bundle's default is {default}."
+    )
+
+
+def _against_lead(
+    results: Mapping[str, Sequence[Rouge]], default: str, config: EvaluateConfig
+) -> dict[str, PairedTest]:
+    """The bundle's own choice against lead, figure by figure; empty where it is lead, or was not scored."""
+    if default == "lead" or default not in results:
+        return {}
+    tests = {}
+    for key, field in {"rouge1": "rouge1", "rouge2": "rouge2", "rougeL": "rouge_l"}.items():
+        lead, own = (np.array([getattr(s, field) for s in results[name]]) for name in ("lead", default))
+        tests[key] = paired_bootstrap(
+            key,
+            mean_of(lead),
+            mean_of(own),
+            len(own),
+            resamplings=config.resamplings,
+            seed=config.seed,
+        )
+    return tests
+
+
+def _difference(test: PairedTest, default: str) -> str:
+    return (
+        f"{default} against lead on the same documents: ROUGE-1 {test.difference.value:+.4f} "
+        f"[{test.difference.low:+.4f}, {test.difference.high:+.4f}], p = {test.p:.2g} ({test.test}): "
+        f"{test.verdict}."
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
@@ -58,10 +60,39 @@ def test_the_section_names_the_bar(detector: ServedModel, data: Path, tmp_path: 
     (section,) = judge_summaries(detector, config, tmp_path, progress=False)
     assert section.figures["sentences"] == 1
     assert section.figures["oracle"]["rouge1"] == pytest.approx(1.0)  # references are sentences of the text
-    assert "beat" in section.text[-1]
-    assert "lead" in section.text[-1]
+    assert "beat" in section.text[-2]
+    assert "lead" in section.text[-2]
     assert {metric.metric for metric in section.metrics} == {f"rouge{x} (kmeans, mean)" for x in "12L"}
     assert all(metric.baseline == "lead" for metric in section.metrics)
+
+
+def test_the_bundles_own_choice_is_tested_against_lead_document_by_document(
+    detector: ServedModel, data: Path, tmp_path: Path
+) -> None:
+    config = EvaluateConfig(summaries=[str(data)], poolings=["mean"], resamplings=400)
+    (section,) = judge_summaries(detector, config, tmp_path, progress=False)
+    scores = rouge_of_systems(detector, read_summary_set(str(data)), config)
+    own, lead = (np.array([s.rouge2 for s in scores[name]]) for name in ("kmeans, mean", "lead"))
+    # The same test by scipy: the mean difference of resampled documents, on which side of 0.
+    drawn = bootstrap((own - lead,), np.mean, n_resamples=4000, rng=1).bootstrap_distribution
+    expected = 2 * min((drawn <= 0).mean(), (drawn >= 0).mean())
+    (recorded,) = (metric for metric in section.metrics if metric.metric.startswith("rouge2"))
+    assert recorded.baseline_p == pytest.approx(min(expected, 1.0), abs=0.08)
+    assert section.figures["paired"]["rouge2"]["p"] == recorded.baseline_p
+    assert section.text[-1].startswith("kmeans, mean against lead on the same documents: ROUGE-1 ")
+
+
+def test_lead_itself_is_not_tested_against_lead(detector: ServedModel, data: Path, tmp_path: Path) -> None:
+    config = EvaluateConfig(summaries=[str(data)], poolings=["mean"], resamplings=100)
+    manifest = detector.bundle.manifest
+    assert manifest.pooling is not None
+    leading = manifest.model_copy(update={"pooling": manifest.pooling.model_copy(update={"method": "lead"})})
+    bundle = dataclasses.replace(detector.bundle, manifest=leading)
+    (section,) = judge_summaries(
+        dataclasses.replace(detector, bundle=bundle), config, tmp_path, progress=False
+    )
+    assert "paired" not in section.figures
+    assert [metric.baseline_p for metric in section.metrics] == [None] * 3
 
 
 def test_the_length_follows_the_references() -> None:
