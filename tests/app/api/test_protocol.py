@@ -242,6 +242,20 @@ def test_the_rest_of_a_refused_body_keeps_nothing_open() -> None:
     connected(story, body_timeout_s=9)
 
 
+def test_a_refused_body_that_never_ends_is_cut_off() -> None:
+    async def story(connection: Connection) -> None:
+        connection.reads_body = False
+        await connection.send(HEAD + b"Content-Length: 1000\r\n\r\n")
+        assert await connection.answer() == b""
+        begun = asyncio.get_running_loop().time()
+        while not await connection.ended(0.1):
+            await connection.send(b"a")
+        # Its body's time, and a second for the 408 that a body which is read would get.
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(1.5, abs=0.35)
+
+    connected(story, keep_alive_s=0.2)
+
+
 def test_a_request_behind_another_has_not_waited_for_the_event_loop() -> None:
     async def story(connection: Connection) -> None:
         connection.delay_s = 0.3
