@@ -35,6 +35,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> 
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(fields)}"
             raise UserError(f"{where}: unknown key {key!r}; {hint}")
+    # `key:` with nothing behind it, where nothing is the default: as if it were not there.
+    values = {k: v for k, v in values.items() if v is not None or fields[k].default is not None}
     hints = typing.get_type_hints(cls)
     arguments = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
     for name, field in fields.items():

@@ -18,7 +18,7 @@ class Observer(Protocol):
         """How much of ``model`` waits now."""
 
 
-class Silence:
+class NullObserver:
     """An :class:`Observer` that tells nobody."""
 
     def batch(self, model: str, *, sequences: int, tokens: int, padded_tokens: int, seconds: float) -> None:

@@ -20,7 +20,7 @@ from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
 from app.scheduler.fair_clock import FairClock
 from app.scheduler.lane import Call, Entry, Lane
-from app.scheduler.observer import Counts, Observer, Silence
+from app.scheduler.observer import Counts, NullObserver, Observer
 from app.scheduler.pipeline import Pipeline
 from app.scheduler.queue import BatchQueue
 from app.scheduler.worker import InferenceThreads, Report, Worker
@@ -63,7 +63,7 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._limit = queue_tokens
         self._age_limit = age_limit
-        self._observer = observer or Silence()
+        self._observer = observer or NullObserver()
         self._on_dead = on_dead
         self._clock = clock
         self._queue = BatchQueue()

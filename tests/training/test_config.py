@@ -7,6 +7,7 @@ import pytest
 
 from training.config import from_mapping
 from training.errors import UserError
+from training.pretrain.config import PretrainConfig
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ def test_nested_values_are_built() -> None:
         Outer, {"name": "x", "inner": {"size": 3}, "many": [{"size": 4}, {}], "rate": "5e-4"}, "f"
     )
     assert built == Outer("x", 5e-4, "small", Inner(3), (Inner(4), Inner(1)))
+
+
+def test_a_key_with_nothing_behind_it_takes_the_default_where_that_is_nothing() -> None:
+    values = {"learning_rate": None, "phases": None, "warmup_steps": 1}
+    assert from_mapping(PretrainConfig, values, "f") == PretrainConfig(warmup_steps=1)
+    assert from_mapping(Outer, {"name": "x", "maybe": None}, "f").maybe is None
+    with pytest.raises(UserError, match="rate: expected float, found None"):
+        from_mapping(Outer, {"name": "x", "rate": None}, "f")
 
 
 def test_a_list_among_texts_is_joined_to_them() -> None:

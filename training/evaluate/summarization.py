@@ -181,7 +181,7 @@ def _verdict(figures: dict[str, Any], default: str) -> str:
     own = {name: value["rouge1"] for name, value in figures.items() if name not in ("sentences", *BASELINES)}
     best = max(own, key=lambda name: own[name])
     lead = figures["lead"]["rouge1"]
-    comparison = "beats" if own[best] > lead else "does not beat"
+    comparison = "is above" if own[best] > lead else "is not above"
     return (
         f"Best of the model: {best} with ROUGE-1 {own[best]:.4f}; it {comparison} lead ({lead:.4f}). "
         f"The bundle's default is {default}."

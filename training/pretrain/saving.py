@@ -81,7 +81,7 @@ def finish(run: Run) -> Path:
                     "content_sha256", run.shards.manifest["parameters_digest"]
                 ),
                 **{key: before[key] for key in ("licence", "data") if key in before},
-                "text": [*before.get("text", []), *_sources(run.shards.manifest)],
+                "text": list(dict.fromkeys([*before.get("text", []), *_sources(run.shards.manifest)])),
                 "heldout": run.history[-1][1].to_dict() if run.history else None,
                 "config": asdict(run.config),
             }
@@ -93,9 +93,10 @@ def finish(run: Run) -> Path:
 
 
 def _sources(manifest: dict[str, Any]) -> list[str]:
-    """A line of a model card for each source of the shards."""
+    """A line of a model card for each source of the shards, without what was held out of it."""
     return [
-        f"{name}: {source['documents']} documents, {source['tokens']} tokens of pretraining text"
+        f"{name}: {source['documents'] - source['heldout_documents']} documents, "
+        f"{source['tokens'] - source['heldout_tokens']} tokens of pretraining text"
         for name, source in manifest["sources"].items()
     ]
 

@@ -58,7 +58,7 @@ class Run:
     # Machines that it was trained on, in order.
     hardware: list[str] = field(default_factory=list)
     saved_step: int = -1
-    # What had gone into the weights that it started from: tokens_seen, matmul_flops, hardware; or nothing.
+    # What had gone into the weights that it started from, as `record_of` tells; or nothing.
     before: dict[str, Any] = field(default_factory=dict)
     # Settings that are others than those of the checkpoint that it goes on from.
     changed: list[str] = field(default_factory=list)

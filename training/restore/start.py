@@ -43,14 +43,17 @@ def read_record(source: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged.
     """
+    unknown = {"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}
     for file in (source / RECORD, source.parent / RECORD):
         if file.is_file():
             try:
-                record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+                record = json.loads(file.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise UserError(f"{file}: damaged ({error}); copy it anew, or take it away") from None
-            return record
-    return {"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}
+            if not isinstance(record, dict):
+                raise UserError(f"{file}: no record of a pretraining; copy it anew, or take it away")
+            return unknown | record
+    return unknown
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -22,21 +22,23 @@ from training.run.stages import StageLog, digest_of
 def make_bundle(
     recipe: Recipe, recipe_path: Path, name: str, start: Path, stages: StageLog, progress: bool
 ) -> Path:
-    """Run the stages of bundle ``name`` from the networks in ``start`` (``networks``); returns its directory.
+    """Run the stages of bundle ``name`` from the networks in ``start`` (``networks``), or from a checkpoint
+    that the recipe names for it; returns its directory.
 
     Raises:
         UserError: see the verbs; a bundle of an earlier run that is gone. LastStage: see ``StageLog.run``.
     """
     from training.restore.start import read_record
 
-    named = recipe.bundles[name].own_checkpoint
-    record = read_record(start if named is None else Path(named).expanduser())
+    source = _source(recipe, name, start)
+    record = read_record(source)
     origin = [digest_of(record), stages.files_digest([str(start)])]
     making = _Making(recipe, name, stages, progress, origin)
     checkpoint = start / "discriminator"
     if making.parts.finetune is not None:
         checkpoint = making.fine_tune(checkpoint)
-    place = making.export(checkpoint, start / "generator", record, recipe_path)
+    generator = start / "generator" if source == start else source.with_name("generator")
+    place = making.export(checkpoint, generator, record, recipe_path)
     if making.parts.scorer is not None:
         making.fit_scorer(place)
     if recipe.is_judged(name):
@@ -45,6 +47,15 @@ def make_bundle(
         keys = CLASSIFIER_KEYS if making.parts.is_classifier else ENCODER_KEYS
         print(f"== evaluate-{name}: left out; the recipe names nothing to judge it by ({', '.join(keys)})")
     return place
+
+
+def _source(recipe: Recipe, name: str, start: Path) -> Path:
+    """The weights that bundle ``name`` descends from: a checkpoint of its own, unless this run makes that."""
+    named = recipe.bundles[name].own_checkpoint
+    if named is None:
+        return start
+    own = Path(named).expanduser()
+    return start if own.resolve().is_relative_to(Path(recipe.output).resolve()) else own
 
 
 @dataclass
@@ -94,7 +105,7 @@ class _Making:
         self.origin = [*self.origin, self.stages.files_digest([str(file) for file in files])]
 
     def export(self, checkpoint: Path, generator: Path, record: dict[str, Any], recipe_path: Path) -> Path:
-        """The bundle; ``record`` says what went into the weights before this run."""
+        """The bundle; ``record`` says what had gone into the weights before they were fine-tuned."""
         from training.export import export
         from training.export.provenance import fine_tuning_data
 
@@ -110,8 +121,8 @@ class _Making:
         if not self.parts.is_classifier and generator.is_dir():
             known["generator"] = str(generator)
         config = self.recipe.export_config(self.name, **known)
-        own = config.data or [*record.get("text", []), *fine_tuning_data(checkpoint)]
-        config = replace(config, data=[*record.get("data", []), *own])
+        own = config.data or [*record.get("text", []), *fine_tuning_data(Path(config.checkpoint))]
+        config = replace(config, data=list(dict.fromkeys([*record.get("data", []), *own])))
         others = _others([config.checkpoint, config.generator], [checkpoint, generator])
         version = [Path(self.recipe.models) / self.name / config.version] if config.version else []
         place: str = self.stages.run(

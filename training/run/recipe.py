@@ -39,11 +39,12 @@ class BundleRecipe:
     # Keys of a fine-tuning that comes before, on labelled text of a related task; its head is thrown away
     # (supplementary training: Phang et al. 2018). Empty: none.
     intermediate: dict[str, Any] | None = None
-    # Keys of `finetune` (without `checkpoint`); empty for the encoder bundle.
+    # Keys of `finetune`; empty for the encoder bundle. `checkpoint` need not be named: it is what the recipe
+    # starts from.
     finetune: dict[str, Any] | None = None
     # Keys of the trained sentence scorer (without `bundle`), for an encoder that summarizes; empty: none.
     scorer: dict[str, Any] | None = None
-    # Keys of `export` (without `name`, `checkpoint`, `generator`).
+    # Keys of `export` (without `name`); the networks are those of this run, unless named.
     export: dict[str, Any] = field(default_factory=dict)
     # Keys of `evaluate`; where they name no data to judge the bundle by, it is not judged.
     evaluate: dict[str, Any] | None = None

@@ -117,6 +117,7 @@ def test_an_encoder(toys: Path, errors: Path, tmp_path: Path) -> None:
     ]
     assert report.passed is None
     assert "F1 0.571" in report.headline[0]
+    assert "against lead on the same documents: ROUGE-1 " in report.headline[-1]
     images = {path.name for path in (tmp_path / "out").glob("*.png")}
     assert images == {"errors.png", "errors_reliability.png", "summaries-sum.png"}
 

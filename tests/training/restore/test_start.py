@@ -11,7 +11,7 @@ import pytest
 from training.errors import UserError
 from training.export.checkpoint import load_checkpoint
 from training.pretrain.warmstart import record_of
-from training.restore.start import gather
+from training.restore.start import gather, read_record
 
 
 def test_bundles(models: Path, tmp_path: Path) -> None:
@@ -39,6 +39,21 @@ def test_one_checkpoint_of_others(material: Path, tmp_path: Path) -> None:
     # What went into it is not known, and nothing is claimed.
     assert record_of(tmp_path / "start") == {}
     assert json.loads((tmp_path / "start" / "pretrain.json").read_text())["tokens_seen"] == 0
+
+
+@pytest.mark.parametrize(("record", "message"), [("{", "damaged"), ("[1]", "no record of a pretraining")])
+def test_a_record_that_is_none(record: str, message: str, material: Path, tmp_path: Path) -> None:
+    shutil.copytree(material / "discriminator", tmp_path / "left")
+    (tmp_path / "left" / "pretrain.json").write_text(record)
+    with pytest.raises(UserError, match=rf"left/pretrain\.json: {message}.*copy it anew"):
+        gather(tmp_path / "left", tmp_path / "start")
+    assert not (tmp_path / "start").exists()
+
+
+def test_what_a_record_does_not_tell_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "pretrain.json").write_text('{"tokens_seen": 7}')
+    assert read_record(tmp_path / "discriminator")["tokens_seen"] == 7
+    assert read_record(tmp_path)["corpus_digest"] == "unknown"
 
 
 def test_nothing_to_start_from(tmp_path: Path) -> None:

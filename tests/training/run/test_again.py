@@ -74,6 +74,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pretrain(config: Any, shards: Path, tokenizer: Path, output: Path, progress: bool) -> Path:
         record = {"corpus_digest": (shards / "manifest.json").read_text(encoding="utf-8"), "tokens_seen": 1}
         record |= {"data": ["what the start had seen"], "text": ["texts: 3 documents"]}
+        put(output / "pretrained" / "generator" / "config.json", "{}")
         return put(output / "pretrained" / "pretrain.json", json.dumps(record)).parent
 
     def finetune(config: Any, output: Path, progress: bool) -> dict[str, str]:
@@ -86,7 +87,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def export(config: Any, progress: bool) -> Path:
         place = Path(config.models_dir) / config.name / (config.version or "1")
-        told = {key: getattr(config, key) for key in ("data", "tokens_seen", "corpus_digest")}
+        told = {key: getattr(config, key) for key in ("data", "tokens_seen", "corpus_digest", "generator")}
         return put(place / MANIFEST_NAME, json.dumps(told)).parent
 
     def evaluate(place: Path, config: Any, progress: bool) -> None:
@@ -241,26 +242,46 @@ def test_a_bundle_names_what_its_start_saw_its_text_and_its_own_tables(run: Run,
     assert named("classes") == ["what the start had seen", "mine", "CC0"], "the recipe's own words win"
 
 
-def test_a_bundle_of_a_checkpoint_of_its_own_does_not_tell_of_the_start(run: Run, tmp_path: Path) -> None:
-    def origin() -> dict[str, Any]:
-        return json.loads((tmp_path / "models" / "encoder" / "1" / MANIFEST_NAME).read_text("utf-8"))
-
+@pytest.fixture
+def encoder_of(run: Run, tmp_path: Path) -> Callable[[Path], dict[str, Any]]:
+    """What the encoder's card is told when the recipe names that checkpoint for it."""
     recipe = tmp_path / "recipe.yaml"
     before = recipe.read_text("utf-8")
-    for own, record in (({"tokens_seen": 9, "corpus_digest": "mine", "text": ["mine"]}, True), ({}, False)):
-        place = tmp_path / "own" / str(record) / "discriminator"
-        put(place / "config.json", json.dumps({"model_type": "electra"}))
-        if record:
-            put(place.parent / "pretrain.json", json.dumps(own))
-        said = before.replace(
-            '{version: "1", replace: true, texts', f'{{checkpoint: {place}, version: "1", texts'
-        )
+
+    def told(checkpoint: Path) -> dict[str, Any]:
+        put(checkpoint / "config.json", json.dumps({"model_type": "electra"}))
+        said = before.replace("replace: true, texts", f"replace: true, checkpoint: {checkpoint}, texts")
         recipe.write_text(said, encoding="utf-8")
         assert "export-encoder" in run()
-        told = origin()
-        assert told["tokens_seen"] == own.get("tokens_seen", 0)
-        assert told["corpus_digest"] == own.get("corpus_digest", "unknown")
-        assert told["data"] == own.get("text", [])
+        return json.loads((tmp_path / "models" / "encoder" / "1" / MANIFEST_NAME).read_text("utf-8"))
+
+    return told
+
+
+def test_a_bundle_of_a_checkpoint_of_its_own_does_not_tell_of_the_start(
+    encoder_of: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    nothing = encoder_of(tmp_path / "bare" / "discriminator")
+    assert (nothing["tokens_seen"], nothing["corpus_digest"], nothing["data"]) == (0, "unknown", [])
+    assert nothing["generator"] is None, "the start's would bring its terms along"
+    own = tmp_path / "own"
+    put(own / "pretrain.json", json.dumps({"tokens_seen": 9, "corpus_digest": "mine", "text": ["mine"]}))
+    put(own / "generator" / "config.json", "{}")
+    told = encoder_of(own / "discriminator")
+    assert (told["tokens_seen"], told["corpus_digest"], told["data"]) == (9, "mine", ["mine"])
+    assert told["generator"] == str(own / "generator")
+    table = {"path": "mine/train.tsv", "rows": 2, "sha256": "1" * 64}
+    put(own / "discriminator" / "finetune.json", json.dumps({"data": {"train": [table]}}))
+    assert encoder_of(own / "discriminator")["data"] == ["mine", f"mine/train.tsv: 2 rows, sha256 {'1' * 16}"]
+
+
+def test_a_checkpoint_that_the_run_itself_makes_descends_from_the_start(
+    encoder_of: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    told = encoder_of(tmp_path / "runs" / "finetune" / "classes")
+    assert told["tokens_seen"] == 1
+    assert told["data"][:2] == ["what the start had seen", "texts: 3 documents"]
+    assert told["generator"] == str(tmp_path / "runs" / "pretrain" / "pretrained" / "generator")
 
 
 def test_the_recipe_of_the_manual_runs_to_its_end(

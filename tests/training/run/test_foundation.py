@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,12 @@ def test_terms_of_a_start_go_on_through_pretraining(values: dict[str, Any], tmp_
     assert (record["licence"], record["data"], record["matmul_flops"]) == ("other", ["news"], None)
     earlier, own = record["text"]
     assert earlier == "before: 2 documents"
-    assert re.fullmatch(r"text: \d+ documents, \d+ tokens of pretraining text", own)
+    counts = json.loads((tmp_path / "runs" / "shards" / "manifest.json").read_text("utf-8"))["sources"][
+        "text"
+    ]
+    assert counts["heldout_documents"] > 0
+    seen = [counts[kind] - counts[f"heldout_{kind}"] for kind in ("documents", "tokens")]
+    assert own == f"text: {seen[0]} documents, {seen[1]} tokens of pretraining text"
     assert record["tokens_seen"] == 7 + 2 * 32 * 4
     assert record["hardware"].startswith("a, then ")
 
