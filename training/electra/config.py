@@ -90,7 +90,7 @@ class ElectraConfig:
 
 _SMALL = ElectraConfig()
 PRESETS: dict[str, ElectraConfig] = {
-    # For two CPU cores and an afternoon: half of small's depth, same width.
+    # For two CPU cores and an afternoon: a third of small's depth, same width.
     "tiny": replace(_SMALL, num_hidden_layers=4, generator_layers=4),
     "small": _SMALL,
     "base": ElectraConfig(
