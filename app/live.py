@@ -51,7 +51,8 @@ class LiveModels:
     async def start(self) -> None:
         """See :meth:`app.api.models.ModelRepository.start`."""
         settings = self._settings
-        _check_directory(settings)
+        if settings.require_models:
+            _check_directory(settings)
         parallel = parallel_of(settings)
         if self._metrics:
             self._metrics.parallel(parallel)

@@ -93,7 +93,8 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def _read_keys(file: Path) -> list[bytes]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Some editors put a mark at the beginning, which is no part of the first key.
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read as a list of keys ({error})") from None
     keys = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

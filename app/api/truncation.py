@@ -67,21 +67,43 @@ def _cut(encoder: TextEncoder, text: str, room: int, side: Side, field: str) -> 
         if len(encoded) <= room:
             return text, False
         if side == "right":
-            return text[: int(encoded.offsets[room - 1, 1])], True
+            return text[: _end(encoded, room, field)], True
         while len(encoded) > room:
-            start = _start(encoded, room)
-            if not start:
-                break
             # What followed in a word now begins one, and may take more tokens than before.
-            text = text[start:]
+            text = text[_start(encoded, room, field) :]
             encoded = encoder.encode(text)
         return text, True
     except MalformedText as error:
         raise ValidationFailed(field, str(error), code="malformed") from None
 
 
-def _start(encoded: Encoded, room: int) -> int:
-    """Where the last ``room`` tokens start, at the beginning of a word if one begins among them."""
-    first = len(encoded) - room
-    starts = [place for place in range(first, len(encoded)) if not encoded.continuation[place]]
-    return int(encoded.offsets[starts[0] if starts else first, 0])
+def _end(encoded: Encoded, room: int, field: str) -> int:
+    """Where the first ``room`` tokens end, or fewer where a character of several tokens would be cut."""
+    for place in range(room, 0, -1):
+        if _parts(encoded, place):
+            return int(encoded.offsets[place - 1, 1])
+    raise _too_small(field, room)
+
+
+def _start(encoded: Encoded, room: int, field: str) -> int:
+    """Where the last ``room`` tokens start, at the beginning of a word if one begins among them, or fewer
+    where a character of several tokens would be cut.
+    """
+    places = [place for place in range(len(encoded) - room, len(encoded)) if _parts(encoded, place)]
+    if not places:
+        raise _too_small(field, room)
+    words = [place for place in places if not encoded.continuation[place]]
+    return int(encoded.offsets[(words or places)[0], 0])
+
+
+def _parts(encoded: Encoded, place: int) -> bool:
+    """Whether the text can be cut between the tokens before and at ``place``: some characters, such as
+    families of emoji, are several tokens.
+    """
+    return bool(encoded.offsets[place - 1, 1] <= encoded.offsets[place, 0])
+
+
+def _too_small(field: str, room: int) -> ValidationFailed:
+    return ValidationFailed(
+        field, f"cannot be cut to {room} tokens: one character at that end takes more; ask for more"
+    )

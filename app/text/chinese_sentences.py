@@ -12,11 +12,11 @@ from app.text.paragraphs import IS_WIDE
 
 _WIDE_MARKS = "。！？｡﹗﹖‼⁇⁈⁉"
 _DOTS = ".．…⋯"
-_MARKS = frozenset(_WIDE_MARKS + "!?" + _DOTS)
+MARKS = frozenset(_WIDE_MARKS + "!?" + _DOTS)
 _MARK = regex.compile(f"[{_WIDE_MARKS}!?{_DOTS}]")
 CLOSERS = frozenset("”’」』）)】》〉］]｝}〕〗〛»›﹂﹄〞")
 _OPENERS = frozenset("“‘「『（(【《〈［[｛{〔〖〚«‹﹁﹃〝\"'")
-_FINISHED = _MARKS | CLOSERS - frozenset("》〉") | {":"}  # what a bracket that is its own sentence may follow
+_FINISHED = MARKS | CLOSERS - frozenset("》〉") | {":"}  # what a bracket that is its own sentence may follow
 # After these the sentence goes on although a mark was closed: “走！”，他说
 _CONTINUERS = frozenset("，、：；,:;—–～~·%％°")
 _ELLIPSIS_MINIMUM = 3  # 我……我不知道: fewer characters before an ellipsis are a hesitation, not a sentence
@@ -45,7 +45,7 @@ def chinese_ends(paragraph: str, protected: list[tuple[int, int]]) -> list[int]:
     while match := _MARK.search(paragraph, position):
         mark = match.start()
         position, closed = _marks_and_closers(paragraph, mark, closing)
-        marks = [character for character in paragraph[mark:position] if character in _MARKS]
+        marks = [character for character in paragraph[mark:position] if character in MARKS]
         if inside(mark) or not _is_end(paragraph, start, mark, position, marks, closed):
             continue
         position = skip_trailing(paragraph, position)
@@ -83,6 +83,13 @@ def skip_trailing(paragraph: str, position: int) -> int:
     return position
 
 
+def goes_on(following: str, closed: bool) -> bool:
+    """Whether a sentence goes on behind a mark, as its ``following`` character (or none) tells; ``closed``:
+    a quote or bracket was closed in between.
+    """
+    return following in _CONTINUERS or (closed and following == "的")  # “加油！”的喊声
+
+
 class Inside:
     """Asks for rising positions whether they lie inside one of the sorted ranges; linear overall."""
 
@@ -107,7 +114,7 @@ def _marks_and_closers(paragraph: str, position: int, closing: frozenset[int]) -
     closed = False
     while position < len(paragraph):
         character = paragraph[position]
-        if character in _MARKS:
+        if character in MARKS:
             closed = False
         elif character in CLOSERS or position in closing or _is_closing_apostrophe(paragraph, position):
             closed = True
@@ -135,12 +142,10 @@ def _is_end(paragraph: str, start: int, mark: int, after: int, marks: list[str],
     if before < start or not paragraph[start : before + 1].strip():
         return False  # marks that begin a sentence: ！！！重要
     previous, following = paragraph[before], paragraph[after : after + 1]
-    if following and following in _CONTINUERS:
+    if goes_on(following, closed):
         return False
     if paragraph[mark - 1] in _OPENERS and before == mark - 1:
         return False  # 他居然（！）来了
-    if closed and following == "的":
-        return False  # “加油！”的喊声
     if any(character in _WIDE_MARKS for character in marks):
         return True
     if not IS_WIDE.match(previous):

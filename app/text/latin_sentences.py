@@ -9,7 +9,7 @@ from __future__ import annotations
 import regex
 import sentencex
 
-from app.text.chinese_sentences import CLOSERS
+from app.text.chinese_sentences import CLOSERS, MARKS, goes_on
 from app.text.paragraphs import WIDE
 
 _RUN = regex.compile(f"[^{WIDE}]+")
@@ -37,7 +37,7 @@ def latin_ends(paragraph: str) -> list[int]:
             continue
         shadow = _SURROGATE.sub("\ufffd", _BREAK.sub(" ", run))
         ends.extend(start + inner for inner in _inner_ends(shadow) if not _is_marker(paragraph, start, inner))
-        if end < len(paragraph) and _ends_before_wide(shadow):
+        if end < len(paragraph) and _ends_before_wide(shadow, paragraph[end]):
             ends.append(end)
     return ends
 
@@ -70,10 +70,13 @@ def _is_marker(paragraph: str, run_start: int, inner: int) -> bool:
     return run_start == 0 and inner < 16 and _LIST_MARKER.fullmatch(paragraph, 0, inner) is not None
 
 
-def _ends_before_wide(run: str) -> bool:
-    """Whether the last mark of ``run`` ends a sentence, given that Chinese text follows."""
+def _ends_before_wide(run: str, following: str) -> bool:
+    """Whether the last mark of ``run`` ends a sentence, given that Chinese text begins with ``following``."""
     tail = run.rstrip()
     body = tail.rstrip("".join(CLOSERS) + "\"'")
+    # Before further marks the sentence ends after those, as ``chinese_ends`` finds: Wow!！
+    if following in MARKS or goes_on(following, closed=len(body) < len(tail)):
+        return False
     if not body or _MARK.match(body[-1]) is None or _NUMBER.fullmatch(body):
         return False
     if _SURE_END.search(body):

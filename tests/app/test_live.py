@@ -104,6 +104,20 @@ def test_a_directory_that_cannot_be_read_is_no_start(tmp_path: Path, monkeypatch
         asyncio.run(live(tmp_path).start())
 
 
+def test_a_directory_that_is_not_there_yet_can_be_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        models = live(tmp_path / "later", require_models=False, watch_interval_s=0.05)
+        starting = asyncio.create_task(models.start())
+        while "no model is served" not in models._lifecycle.reason:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        toy_bundle(tmp_path / "later", "sentiment", task="classify")
+        await starting
+        assert models.ready
+        await models.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_a_default_that_is_damaged_is_waited_for(tmp_path: Path) -> None:
     toy_bundle(tmp_path, "topic", task="classify")
     root = toy_bundle(tmp_path, "sentiment", task="classify")

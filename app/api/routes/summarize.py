@@ -26,7 +26,7 @@ async def summarize_endpoint(body: SummarizeRequest, request: Request) -> Respon
     if body.truncate:
         raise ValidationFailed("truncate", "cannot be had here: sentences are read one by one, none is cut")
     service.admit(call, body.input)
-    model = service.model_for(call, body.model, "encode")
+    model = service.model_for(call, body.model, "encode", computes=body.method != "lead")
     options = SummarizeOptions(
         num_sentences=body.num_sentences,
         ratio=body.ratio,

@@ -108,11 +108,9 @@ def protected_ranges(text: str, options: DetectOptions) -> Iterator[tuple[int, i
     searched = {""}
     for index, item in enumerate(options.protected):
         if isinstance(item, str):
-            start = -1 if item in searched else text.find(item)
+            if item not in searched:
+                yield from _occurrences(text, item)
             searched.add(item)
-            while start >= 0:
-                yield start, start + len(item)
-                start = text.find(item, start + len(item))
             continue
         start, end = item
         length = utf16.length if utf16 else len(text)
@@ -124,6 +122,34 @@ def protected_ranges(text: str, options: DetectOptions) -> Iterator[tuple[int, i
             yield (utf16.to_code_point(start), utf16.to_code_point(end)) if utf16 else (start, end)
         except ValueError as error:
             raise ValidationFailed(f"protected.{index}", str(error)) from None
+
+
+def _occurrences(text: str, wanted: str) -> Iterator[tuple[int, int]]:
+    """Ranges that occurrences of ``wanted`` cover, those that overlap among them; in linear time.
+
+    No two occurrences are nearer to each other than the shortest period of ``wanted``, and those at just this
+    distance make one range: of 哈哈 in 哈哈哈 all three characters.
+    """
+    period = _shortest_period(wanted)
+    tail = wanted[-period:]
+    start = text.find(wanted)
+    while start >= 0:
+        end = start + len(wanted)
+        while text.startswith(tail, end):
+            end += period
+        yield start, end
+        start = text.find(wanted, end - len(wanted) + period)
+
+
+def _shortest_period(string: str) -> int:
+    """The least distance at which ``string`` repeats itself (failure function of Knuth, Morris, Pratt)."""
+    borders = [0] * len(string)
+    for place in range(1, len(string)):
+        border = borders[place - 1]
+        while border and string[place] != string[border]:
+            border = borders[border - 1]
+        borders[place] = border + (string[place] == string[border])
+    return len(string) - borders[-1]
 
 
 def _threshold(model: ServedModel, threshold: float | ThresholdName) -> float:

@@ -56,12 +56,7 @@ async def summarize(
     if plan.method != "lead":
         vectors = await sentence_vectors(model, encoded, documents, plan.pooling, context)
     scorer = model.statistics.scorer if model.statistics else None
-    return [
-        await off_loop(
-            len(text), _summarize, index, text, documents[index], vectors[index], plan, options, scorer
-        )
-        for index, text in enumerate(inputs)
-    ]
+    return await off_loop(characters, _summarize_all, inputs, documents, vectors, plan, options, scorer)
 
 
 def _segment_all(inputs: Sequence[str], max_chars: int | None) -> list[list[Segment]]:
@@ -77,6 +72,21 @@ def _segment_all(inputs: Sequence[str], max_chars: int | None) -> list[list[Segm
             )
         documents.append(segments)
     return documents
+
+
+def _summarize_all(
+    inputs: Sequence[str],
+    documents: Sequence[Sequence[Segment]],
+    vectors: Sequence[DocumentVectors | None],
+    plan: Plan,
+    options: SummarizeOptions,
+    scorer: SentenceScorer | None,
+) -> list[Summary]:
+    summaries = []
+    for index, (text, segments, known) in enumerate(zip(inputs, documents, vectors, strict=True)):
+        check_wanted()
+        summaries.append(_summarize(index, text, segments, known, plan, options, scorer))
+    return summaries
 
 
 def _summarize(

@@ -74,9 +74,9 @@ function start() {
   });
   applyLanguage();
   for (const task of Object.values(tasks)) task.setText(EXAMPLES[task.name][currentLanguage()]);
+  tryModels();
   restore(tasks, tabs);
   addEventListener("hashchange", () => restore(tasks, tabs));
-  tryModels();
 }
 
 start();

@@ -5,6 +5,7 @@ import { onLanguage, t } from "./i18n.js";
 import { chooseOption } from "./settings.js";
 
 let models = [];
+let loading = Promise.resolve();
 const listeners = new Set();
 
 /** Call `listener` whenever the list of models is there or new. */
@@ -23,12 +24,23 @@ export function chosenModel(select) {
   return candidates.find((model) => model.id === select.value) ?? candidates.find((model) => model.default) ?? candidates[0];
 }
 
+/** Resolves when the list that was asked for is there, or will not come: before that nobody knows what a model can do. */
+export function modelsAnswered() {
+  return loading;
+}
+
 /**
  * Ask `/v1/models` and fill every picker.
  *
  * @throws {ApiError} the service refused; the pickers then keep their one "default" choice and everything still works.
  */
-export async function loadModels() {
+export function loadModels() {
+  const asked = load();
+  loading = asked.catch(() => {});
+  return asked;
+}
+
+async function load() {
   const { answer } = await get("v1/models");
   models = Array.isArray(answer.data) ? answer.data : [];
   fillPickers();

@@ -14,7 +14,7 @@ import { showFacts } from "./facts.js";
 import { buildFrame } from "./frame.js";
 import { onLanguage, t } from "./i18n.js";
 import { askForKey } from "./key.js";
-import { chosenModel, onModels } from "./models.js";
+import { chosenModel, modelsAnswered, onModels } from "./models.js";
 import { problemView } from "./problem.js";
 import { readSettings, writeSettings } from "./settings.js";
 import { LINK_TEXT_LIMIT, formatHash, writeHash } from "./state.js";
@@ -58,6 +58,8 @@ export function createTask({ name, requests, draw }) {
     writeHash(name, { text: sent, ...settings() });
     const clock = startWork();
     try {
+      await modelsAnswered();
+      mine.signal.throwIfAborted();
       const asked = requests(settings(), sent, model());
       const answers = await Promise.all(asked.map((each) => post(each.path, each.body, mine.signal)));
       last = { text: sent, results: asked.map((each, index) => ({ ...each, ...answers[index] })) };

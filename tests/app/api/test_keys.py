@@ -57,6 +57,14 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert not ring.accepts(b"old-key")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(b"\xef\xbb\xbffirst\r\nsecond\r\n")
+    ring = KeyRing(file=file)
+    assert ring.accepts(b"first")
+    assert ring.accepts(b"second")
+
+
 def test_a_key_file_is_read_again_when_only_its_size_tells(tmp_path: Path) -> None:
     """As after two changes within one tick of the disk's clock."""
     file = tmp_path / "keys"

@@ -44,13 +44,29 @@ def test_the_model_is_the_upper_limit(models: FixedModels) -> None:
 def test_a_left_cut_never_leaves_more_tokens_than_asked(models: FixedModels) -> None:
     """The rest of a word can take more tokens as a word of its own than it took within one."""
     encoder = models.served["sentiment"].encoder
-    texts = ["the cat loved applesauce", "catcatcatcatcat", "½½½½", "xyzapples good"]
+    texts = ["the cat loved applesauce", "catcatcatcatcat", "xyzapples good"]
     for tokens in range(3, 12):
         for text, (kept, shortened) in zip(texts, cut(models, texts, tokens, "left"), strict=True):
             assert text.endswith(kept)
             assert shortened is (len(encoder.encode(text)) > tokens - 2)
-            # A single character that folds into several tokens cannot be cut.
-            assert len(encoder.encode(kept)) <= tokens - 2 or len(kept) == 1
+            assert len(encoder.encode(kept)) <= tokens - 2
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("character", ["#️⃣", "好⃝"])
+def test_a_character_of_several_tokens_is_kept_whole_or_not_at_all(
+    character: str, side: Side, models: FixedModels
+) -> None:
+    encoder = models.served["sentiment"].encoder
+    size = len(encoder.encode(character))
+    assert size > 1
+    for room in range(size, 3 * size):
+        ((kept, shortened),) = cut(models, [3 * character], room + 2, side)
+        assert kept == room // size * character
+        assert shortened
+    for text in (character, 2 * character):
+        with pytest.raises(ValidationFailed, match="one character at that end takes more"):
+            cut(models, [text], size + 1, side)
 
 
 def test_a_left_cut_begins_with_a_word_where_one_begins(models: FixedModels) -> None:

@@ -98,6 +98,13 @@ MIXED = [
     ("他说“OK! Let's go.”我们走。", ["他说“OK! Let's go.”", "我们走。"]),
     ("v2.0.1发布了。Let's go!好的。", ["v2.0.1发布了。", "Let's go!", "好的。"]),
     ("He left……我也是。", ["He left……", "我也是。"]),
+    ("他大喊“Stop!”，我停了。", ["他大喊“Stop!”，我停了。"]),
+    ("我用Yahoo!、Google和Bing。", ["我用Yahoo!、Google和Bing。"]),
+    ("“Oh my God!”的时候很多。", ["“Oh my God!”的时候很多。"]),
+    ("标题是“What is AI?”：一篇综述。", ["标题是“What is AI?”：一篇综述。"]),
+    ("他喊：“Stop!”。我停了。", ["他喊：“Stop!”。", "我停了。"]),
+    ("Wow!！真好。Are you?？是吗", ["Wow!！", "真好。", "Are you?？", "是吗"]),
+    ("I say stop!的确。", ["I say stop!", "的确。"]),
     ("用了 3.5 GB 内存。Great！Next one.", ["用了 3.5 GB 内存。", "Great！", "Next one."]),
 ]
 

@@ -1,4 +1,8 @@
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.bundle import read_bundle
 from app.errors import ValidationFailed
@@ -68,7 +72,25 @@ def test_a_classifier_cannot_detect(tmp_path):
 
 def test_a_protected_string_counts_wherever_it_occurs():
     assert list(protected_ranges("苹果和苹果", DetectOptions(protected=("苹果", "梨")))) == [(0, 2), (3, 5)]
-    assert list(protected_ranges("aaa", DetectOptions(protected=("aa", "aa")))) == [(0, 2)]
+    assert list(protected_ranges("aaa", DetectOptions(protected=("aa", "aa")))) == [(0, 3)]
+
+
+@given(st.text("ab哈", max_size=24), st.text("ab哈", min_size=1, max_size=6))
+def test_overlapping_occurrences_are_protected_too(text, wanted):
+    covered = {
+        at
+        for start, end in protected_ranges(text, DetectOptions(protected=(wanted,)))
+        for at in range(start, end)
+    }
+    starts = [at for at in range(len(text)) if text.startswith(wanted, at)]
+    assert covered == {place for at in starts for place in range(at, at + len(wanted))}
+
+
+def test_protecting_takes_linear_time():
+    for text, wanted in (("ab" * 100_000, "ab" * 20_000), ("a" * 200_000, "a" * 90_000 + "b")):
+        began = time.perf_counter()
+        list(protected_ranges(text, DetectOptions(protected=(wanted,))))
+        assert time.perf_counter() - began < 1.0
 
 
 def test_a_protected_range_is_read_in_the_unit_of_the_request():

@@ -28,6 +28,7 @@ from app.tasks.summarize import (
     joined,
     summarize,
 )
+from app.text.encoder import LONG_TEXT
 from tests.hard_text import hard_text
 from tests.toy import HIDDEN, toy_bundle
 
@@ -290,3 +291,29 @@ def test_a_document_of_100000_characters_takes_seconds(model: ServedModel) -> No
         assert time.process_time() - started < 20
         assert summary.k == {10: 10}.get(options.get("num_sentences"), summary.k)
         assert len(summary.sentences) == 3300
+
+
+def test_many_short_texts_do_not_hold_up_the_event_loop(tmp_path: Any) -> None:
+    """Together they are as long as one that is read beside the loop."""
+    model = local_model(toy_bundle(tmp_path, "encoder"))
+    texts = ["\n".join(SENTENCES * 14)] * 12
+
+    async def story() -> float:
+        longest = 0.0
+
+        async def tick() -> None:
+            nonlocal longest
+            while True:
+                before = time.perf_counter()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.perf_counter() - before)
+
+        ticking = asyncio.create_task(tick())
+        await asyncio.sleep(0.01)
+        began = time.perf_counter()
+        await summarize(model, texts, SummarizeOptions(num_sentences=100), RequestContext())
+        ticking.cancel()
+        return longest / (time.perf_counter() - began)
+
+    assert len(texts[0]) < LONG_TEXT < sum(map(len, texts))
+    assert asyncio.run(story()) < 0.5
