@@ -106,6 +106,7 @@ def _serve(
     shared: Path | None = None,
 ) -> int:
     # Imported late: --help and mistakes in settings answer at once.
+    from app.api.middleware.observe import refusals
     from app.api.server import Server, make_config
     from app.main import create_app
     from app.telemetry import configure_logging
@@ -118,10 +119,12 @@ def _serve(
             print(f"electra: ready in {seconds:.1f} s; {_where(settings, listener)}", flush=True)
 
     app = create_app(settings, shared=shared, on_ready=on_ready)
-    server = Server(make_config(app, settings), app.state.service.lifecycle, settings.drain_delay_s, pipe)
+    service = app.state.service
+    config = make_config(app, settings, refusals(service.metrics, settings.access_log))
+    server = Server(config, service.lifecycle, settings.drain_delay_s, pipe)
     server.run([listener])
     if server.exit_code:
-        return _fail(app.state.service.lifecycle.reason, server.exit_code)
+        return _fail(service.lifecycle.reason, server.exit_code)
     return 0
 
 

@@ -18,6 +18,7 @@ indices into
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,19 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SCHEMA_VERSION: Literal[1] = 1
+# What a system or device says of itself, not of the file that was asked for.
+_PASSING = frozenset(
+    {
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ESTALE,
+        errno.EAGAIN,
+        errno.ETIMEDOUT,
+        errno.EBUSY,
+    }
+)
 MANIFEST_NAME = "bundle.json"
 TOKENIZER_NAME = "tokenizer.json"
 
@@ -241,8 +255,8 @@ def read_bundle(path: Path, *, verify: bool = True, in_place: bool = True) -> Bu
 
     Raises:
         BundleError: missing or malformed manifest, name or version that disagrees with the directory,
-        missing file,
-            changed byte.
+            missing file, changed byte.
+        OSError: the device or the system failed, not the bundle.
     """
     manifest_path = path / MANIFEST_NAME
     try:
@@ -250,6 +264,8 @@ def read_bundle(path: Path, *, verify: bool = True, in_place: bool = True) -> Bu
     except FileNotFoundError:
         raise _no_manifest(path) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise
         raise BundleError(manifest_path, f"cannot be read ({error})", "export the bundle again") from None
     try:
         manifest = Manifest.model_validate(raw)

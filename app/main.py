@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.routing import Route
 
 from app.api.errors import from_http_exception
 from app.api.keys import KeyRing
@@ -53,6 +54,7 @@ _PUBLIC = frozenset(
     }
 )  # fmt: skip
 _TASKS = (classify, detect_replaced, summarize, predict, tokenize)
+_ROUTES = (*_TASKS, models, info, health, metrics)
 
 OpenModels = Callable[[Settings, Lifecycle, Metrics | None, Path | None], ModelRepository]
 
@@ -122,7 +124,7 @@ def create_app(
         exception_handlers={HTTPException: _reraise},
     )
     app.state.service = service
-    for module in (*_TASKS, models, info, health, metrics):
+    for module in _ROUTES:
         app.include_router(module.router)
     site.install_site(app, page=settings.page, docs=settings.docs)
     install_openapi(app, version, settings.root_path)
@@ -140,6 +142,7 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
             tracer=tracer,
             access_log=settings.access_log,
             root_path=settings.root_path,
+            paths=_paths(),
         )
     ]
     if settings.cors_origins:
@@ -184,6 +187,14 @@ def _middleware(service: Service, keys: KeyRing, tracer: Tracer | None) -> list[
         Middleware(Shortcut, routes=[route for module in _TASKS for route in module.router.routes]),
     ]
     return stack
+
+
+def _paths() -> frozenset[str]:
+    """The documented paths without a name in them."""
+    routes = [route for module in _ROUTES for route in module.router.routes]
+    return frozenset(
+        route.path for route in routes if isinstance(route, Route) and not route.param_convertors
+    )
 
 
 def _is_public(path: str) -> bool:

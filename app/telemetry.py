@@ -35,7 +35,10 @@ _RATIOS = (1.0, 1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """One finished request, as counted and logged. Times in seconds."""
+    """One finished request, as counted and logged. Times in seconds.
+
+    ``accepted``: rows of it waited for the engine; ``computed``: what it asked for was computed.
+    """
 
     route: str
     method: str
@@ -47,6 +50,8 @@ class RequestFacts:
     inference_s: float
     items: int
     tokens: int
+    accepted: bool = True
+    computed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._failed = Counter(
+            "electra_failed_rows",
+            "Rows that the engine could not compute, not even alone.",
+            ["model"],
+            registry=registry,
+        )
         self._parallel = Gauge(
             "electra_parallel_batches",
             "Batches that the engine can compute at once.",
@@ -191,16 +202,22 @@ class Metrics:
         of_route.seconds.observe(facts.seconds)
         if facts.items:
             of_route.items.observe(facts.items)
+        if facts.computed:
             of_route.tokens.inc(facts.tokens)
             of_route.tokenize.observe(facts.tokenize_s)
             of_route.queue.observe(facts.queue_s)
             of_route.inference.observe(facts.inference_s)
         if facts.status == 499:
             self._dropped.labels("cancelled").inc()
-        elif facts.status == 504:
+        elif facts.status == 504 and facts.accepted:
             self._dropped.labels("deadline").inc()
-        elif facts.status in (401, 403, 413, 415, 429, 503):
+        elif facts.status in (401, 403, 413, 415, 429, 503, 504):
             self._rejected.labels(facts.error_type).inc()
+
+    def refused(self, status: int, error_type: str) -> None:
+        """A connection got an answer before there was a request: no HTTP came, or it came too slowly."""
+        self._requests.labels("other", "", str(status)).inc()
+        self._rejected.labels(error_type).inc()
 
     def _of_route(self, route: str) -> _RouteMetrics:
         found = self._routes[route] = _RouteMetrics(
@@ -219,6 +236,10 @@ class Metrics:
         self._batch_tokens.labels(model).observe(tokens)
         self._padding.labels(model).observe(padded_tokens / max(tokens, 1))
         self._batch_seconds.labels(model).observe(seconds)
+
+    def failed(self, model: str) -> None:
+        """The engine could not compute a row."""
+        self._failed.labels(model).inc()
 
     def parallel(self, batches: int) -> None:
         """So many batches can be computed at once."""

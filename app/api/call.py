@@ -38,6 +38,7 @@ class Call:
         error_type: of the problem that was answered, if one was.
         model, version: what answered.
         items, tokens, characters: how much was asked.
+        computes: whether a model is asked to compute.
         text: the beginning of the first input, only where the log may show it.
     """
 
@@ -57,6 +58,7 @@ class Call:
     items: int = 0
     tokens: int = 0
     characters: int = 0
+    computes: bool = False
     text: str = ""
 
     @property

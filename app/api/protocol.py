@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -20,6 +21,7 @@ from app.api.call import ARRIVED, new_request_id
 from app.api.errors import render
 from app.errors import BadRequest, HeadersTooLarge, RequestTimeout, ServiceError
 
+Refused = Callable[[str, str, int, ServiceError], None]
 MAX_HEADER_BYTES = 64 * 1024
 LEAST_READ_BYTES = 256 * 1024
 """Of an answer: what a client must have read after each ``body_timeout_s``, or else all of it."""
@@ -29,12 +31,24 @@ _UPGRADE = frozenset({b"upgrade", b"http2-settings"})
 
 
 class GuardedConfig(uvicorn.Config):
-    """uvicorn's configuration with the times that :class:`GuardedProtocol` keeps, in seconds."""
+    """uvicorn's configuration with the times that :class:`GuardedProtocol` keeps, in seconds.
 
-    def __init__(self, app: Any, *, header_timeout_s: float, body_timeout_s: float, **options: Any) -> None:
+    ``refused`` is told of each answer that no application gave: request id, client's address, status, error.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        header_timeout_s: float,
+        body_timeout_s: float,
+        refused: Refused = lambda *_: None,
+        **options: Any,
+    ) -> None:
         super().__init__(app, http=GuardedProtocol, ws="none", **options)
         self.header_timeout_s = header_timeout_s
         self.body_timeout_s = body_timeout_s
+        self.refused = refused
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -236,7 +250,9 @@ class GuardedProtocol(HttpToolsProtocol):
             # An answer is due or being written; another one would corrupt it.
             self.transport.close()
             return
-        status, headers, body = render(error, path="", request_id=new_request_id())
+        request_id = new_request_id()
+        status, headers, body = render(error, path="", request_id=request_id)
         head = [STATUS_LINE[status], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
         self.transport.close()
+        self.config.refused(request_id, self.client[0] if self.client else "unknown", status, error)

@@ -14,7 +14,7 @@ import uvicorn
 
 from app.api.lifecycle import Lifecycle
 from app.api.listener import turn_newcomers_away
-from app.api.protocol import GuardedConfig, GuardedProtocol
+from app.api.protocol import GuardedConfig, GuardedProtocol, Refused
 from app.settings import Settings
 
 EXIT_STARTUP = 1
@@ -155,12 +155,13 @@ def _accept(listener: socket.socket, most: float = math.inf) -> list[socket.sock
     return accepted
 
 
-def make_config(app: object, settings: Settings) -> GuardedConfig:
-    """uvicorn's configuration for a worker."""
+def make_config(app: object, settings: Settings, refused: Refused = lambda *_: None) -> GuardedConfig:
+    """uvicorn's configuration for a worker; ``refused`` as :class:`GuardedConfig` has it."""
     return GuardedConfig(
         app,
         header_timeout_s=settings.header_timeout_s,
         body_timeout_s=settings.body_timeout_s,
+        refused=refused,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
         forwarded_allow_ips=settings.trusted_proxies,

@@ -60,7 +60,7 @@ class Service:
         model = self.models.get(name, task)
         asked = (call.characters, call.items) if computes else (0, 0)
         self.models.accept(model, call.context, *asked)
-        call.model, call.version = model.name, model.version
+        call.model, call.version, call.computes = model.name, model.version, computes
         return model
 
     def admit(

@@ -7,6 +7,7 @@ import numpy as np
 from app.bundle import Bundle, BundleError, GraphName
 from app.runtime.batch import Session, Shape
 from app.runtime.calibrate import sample_rows
+from app.runtime.out_of_memory import reraise_out_of_memory
 from app.runtime.rows import GraphShape
 from app.text.encoder import TextEncoder
 
@@ -37,6 +38,7 @@ def check_graph(bundle: Bundle, graph: GraphName, session: Session) -> None:
 
     Raises:
         BundleError: something does not fit.
+        MemoryError: there is not enough of it now.
     """
     file = bundle.graph_file(graph)
     shape = GraphShape.of(bundle, graph)
@@ -46,6 +48,7 @@ def check_graph(bundle: Bundle, graph: GraphName, session: Session) -> None:
     try:
         outputs = session.run(sample_rows(shape, 2))[0]
     except Exception as error:  # each backend raises its own
+        reraise_out_of_memory(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise BundleError(file, f"cannot compute one batch ({lines[0]})", _CURE) from error
     rows = {"tokens": sample_rows(shape, 1)[0].input_ids.size, "positions": 4, "sequence": None}[shape.layout]

@@ -15,7 +15,7 @@ from app.bundle import Bundle, BundleError, GraphName, Precision, read_bundle
 from app.registry.agreement import check_graph, check_vocabulary
 from app.runtime import Backend, open_session
 from app.runtime.batch import Session
-from app.runtime.calibrate import Calibration, calibrate
+from app.runtime.calibrate import Calibration, calibrate, sample_rows
 from app.runtime.opening import openvino_promising
 from app.runtime.rows import GraphShape
 from app.scheduler.lane import Lane
@@ -152,6 +152,7 @@ class Loader:
             measured.seconds_per_token,
             measured.overhead_tokens,
             batch_positions=max(1, POSITION_VALUES // manifest.vocab_size),
+            probe=sample_rows(GraphShape.of(bundle, graph), 1)[0],
         )
 
     def _precision(self, bundle: Bundle, graph: GraphName) -> Precision | None:

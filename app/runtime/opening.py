@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from app.bundle import Bundle, BundleError, GraphName, Precision
 from app.runtime.batch import Session
+from app.runtime.out_of_memory import reraise_out_of_memory
 from app.runtime.rows import GraphShape
 from app.runtime.threads import available_threads
 
@@ -44,6 +45,7 @@ def open_session(
     Raises:
         BundleError: the bundle lacks the graph or precision, or the file cannot be opened.
         BackendUnavailable: the backend is not installed.
+        MemoryError: there is not enough of it now.
     """
     if backend not in get_args(Backend):
         raise BackendUnavailable(f"backend {backend!r} is none of {', '.join(get_args(Backend))}")
@@ -92,6 +94,7 @@ def open_session(
             return _fastest([onnxruntime, openvino] if openvino_promising() else [onnxruntime], shape)
         return openers[backend]()
     except RuntimeError as error:
+        reraise_out_of_memory(error)
         raise BundleError(file, str(error), "export the bundle again, or choose another backend") from error
 
 

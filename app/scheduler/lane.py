@@ -30,6 +30,8 @@ class Lane:
         seconds_per_token: measured, of real tokens in whole batches.
         overhead_tokens: fixed cost of a batch, in tokens: makes a fuller batch worth some padding.
         tokens_per_character: measured, of requests whose characters are known; 0 before the first.
+        probe: a row that the graph has computed; one that fails later is the engine's fault, not the row's.
+        failed_batches: how many came one after another of which not a row, nor the probe, could be computed.
         batch_positions: most masked positions in a batch: each costs a row of the vocabulary's width.
         waiting: rows in the queue, among them some that were discarded and not yet swept out.
         waiting_rows: those that still want an answer.
@@ -44,6 +46,8 @@ class Lane:
     overhead_tokens: float = 32.0
     batch_positions: int = 256
     tokens_per_character: float = 0.0
+    probe: TokenSequence | None = None
+    failed_batches: int = 0
     waiting: list[Entry] = field(default_factory=list)
     waiting_rows: int = 0
     waiting_tokens: int = 0

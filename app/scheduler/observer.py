@@ -14,6 +14,9 @@ class Observer(Protocol):
     def batch(self, model: str, *, sequences: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         """A batch is finished."""
 
+    def failed(self, model: str) -> None:
+        """A row could not be computed, not even alone."""
+
     def queue(self, model: str, *, sequences: int, tokens: int) -> None:
         """How much of ``model`` waits now."""
 
@@ -22,6 +25,9 @@ class NullObserver:
     """An :class:`Observer` that tells nobody."""
 
     def batch(self, model: str, *, sequences: int, tokens: int, padded_tokens: int, seconds: float) -> None:
+        pass
+
+    def failed(self, model: str) -> None:
         pass
 
     def queue(self, model: str, *, sequences: int, tokens: int) -> None:

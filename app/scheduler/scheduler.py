@@ -30,7 +30,10 @@ _log = logging.getLogger(__name__)
 
 State = Literal["running", "draining", "closed", "dead"]
 SUPERVISION_SECONDS = 1.0
+FAILED_BATCHES = 3
+"""In a row, of one lane, each with a fault of the engine: then it is taken for dead."""
 _STOPPING = "the service is stopping; send the request again"
+_FAULT = "the engine failed, also at a text that it had computed before; send the request again"
 
 WorkerFactory = Callable[[Callable[[Report], None], Callable[[str], None], Callable[[], float]], Worker]
 
@@ -225,6 +228,9 @@ class Scheduler:
         if not self._pipeline.finished(report):
             return
         self._tell_batch(report)
+        lane = report.batch.lane
+        if report.results:
+            lane.failed_batches = lane.failed_batches + 1 if report.fault else 0
         for entry, result in report.results:
             call = entry.call
             if call.dropped or call not in self._calls:
@@ -232,11 +238,14 @@ class Scheduler:
             call.ran(report.started, report.finished)
             if isinstance(result, Exception):
                 self.counts.bad_rows += 1
-                self._resolve(call, _bad_item(entry, result))
+                self._observer.failed(lane.label)
+                self._resolve(call, EngineDead(_FAULT) if report.fault else _bad_item(entry, result))
                 continue
             call.keep(entry.index, result)
             if not call.remaining:
                 self._resolve(call, None)
+        if lane.failed_batches >= FAILED_BATCHES:
+            self._died(f"{lane.label} can compute nothing any more ({report.fault})")
         self._plan()
 
     def _resolve(self, call: Call, error: Exception | None) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from app.runtime.batch import Outputs
-from app.scheduler.lane import Batch, Entry
+from app.scheduler.lane import Batch, Entry, Lane
 
 GIVE_WAY_SECONDS = 0.0005
 """How long the event loop may keep Python's global lock while an inference thread waits for it. With
@@ -39,6 +39,7 @@ class Report:
     Attributes:
         results: one per row that ran; rows whose request was dropped before the start are not in it.
         retried: whether the batch failed as a whole and its rows were run one by one.
+        fault: of the engine, where not a row could be computed, nor the lane's probe; empty else.
     """
 
     batch: Batch
@@ -46,6 +47,7 @@ class Report:
     finished: float
     results: list[tuple[Entry, Result]] = field(default_factory=list)
     retried: bool = False
+    fault: str = ""
 
     @property
     def seconds(self) -> float:
@@ -209,7 +211,8 @@ def run_batch(batch: Batch, clock: Callable[[], float]) -> Report:
         return Report(batch, started, clock(), list(zip(entries, outputs, strict=True)))
     except Exception as error:
         if len(entries) == 1:
-            return Report(batch, started, clock(), [(entries[0], error)])
+            alone: list[tuple[Entry, Result]] = [(entries[0], error)]
+            return Report(batch, started, clock(), alone, fault=_fault(batch.lane, alone))
     results: list[tuple[Entry, Result]] = []
     for entry in entries:
         if entry.call.dropped:
@@ -218,4 +221,15 @@ def run_batch(batch: Batch, clock: Callable[[], float]) -> Report:
             results.append((entry, session.run([entry.sequence])[0]))
         except Exception as error:
             results.append((entry, error))
-    return Report(batch, started, clock(), results, retried=True)
+    return Report(batch, started, clock(), results, retried=True, fault=_fault(batch.lane, results))
+
+
+def _fault(lane: Lane, results: Sequence[tuple[Entry, Result]]) -> str:
+    """What is wrong with the engine, as far as a row that it computed before can tell; empty if nothing."""
+    if lane.probe is None or not all(isinstance(result, Exception) for _, result in results):
+        return ""
+    try:
+        lane.session.run([lane.probe])
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return ""

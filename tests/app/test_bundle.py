@@ -1,5 +1,6 @@
 """The contract: what is refused, and with what words."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -78,6 +79,19 @@ def test_labels_of_a_classifier(tmp_path: Path) -> None:
     root = toy_bundle(tmp_path, "c", task="classify")
     edit(root, lambda raw: raw.update(labels=["one", "one"]))
     with pytest.raises(b.BundleError, match="two or more distinct names"):
+        b.read_bundle(root)
+
+
+def test_a_device_that_fails_says_nothing_of_the_bundle(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> str:
+        raise OSError(number, "failed", str(root))
+
+    monkeypatch.setattr(Path, "read_text", failing)
+    number = errno.EIO
+    with pytest.raises(OSError, match="failed"):
+        b.read_bundle(root)
+    number = errno.EACCES
+    with pytest.raises(b.BundleError, match="cannot be read"):
         b.read_bundle(root)
 
 

@@ -73,6 +73,39 @@ def test_refusals_and_drops(
     assert samples(metrics)[sample] == 1
 
 
+def test_what_was_refused_at_its_deadline_was_not_given_up() -> None:
+    metrics = Metrics("0")
+    metrics.started()
+    late = replace(FACTS, status=504, error_type="deadline", accepted=False, computed=False)
+    metrics.finished(late)
+    seen = samples(metrics)
+    assert seen["electra_rejected_total", (("reason", "deadline"),)] == 1
+    assert ("electra_dropped_total", (("reason", "deadline"),)) not in seen
+
+
+def test_phases_and_tokens_are_of_what_was_computed() -> None:
+    metrics = Metrics("0")
+    for facts in (FACTS, replace(FACTS, status=429, queue_s=0.0, inference_s=0.0, computed=False)):
+        metrics.started()
+        metrics.finished(facts)
+    seen = samples(metrics)
+    route = ("route", "/classify")
+    assert seen["electra_phase_seconds_count", (("phase", "queue"), route)] == 1
+    assert seen["electra_tokens_total", (route,)] == 40
+    assert seen["electra_request_items_count", (route,)] == 2
+
+
+def test_what_never_was_a_request_is_counted_too() -> None:
+    metrics = Metrics("0")
+    metrics.refused(408, "request_timeout")
+    metrics.failed("m")
+    seen = samples(metrics)
+    assert seen["electra_requests_total", (("method", ""), ("route", "other"), ("status", "408"))] == 1
+    assert seen["electra_rejected_total", (("reason", "request_timeout"),)] == 1
+    assert seen["electra_failed_rows_total", (("model", "m"),)] == 1
+    assert ("electra_requests_in_flight", ()) not in seen or seen["electra_requests_in_flight", ()] == 0
+
+
 def test_batches_queues_and_loads() -> None:
     metrics = Metrics("0")
     metrics.batch("m", sequences=4, tokens=100, padded_tokens=120, seconds=0.5)

@@ -29,6 +29,7 @@ def exported() -> dict[str, set[str]]:
         metrics.started()
         metrics.finished(RequestFacts("/classify", "POST", status, "overloaded", 1.0, 0.1, 0.1, 0.1, 1, 10))
     metrics.batch("m", sequences=1, tokens=1, padded_tokens=1, seconds=0.1)
+    metrics.failed("m")
     metrics.parallel(2)
     metrics.queue("m", sequences=1, tokens=1)
     metrics.ready(True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Container
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, open_call
 from app.api.lifecycle import Lifecycle
 from app.api.middleware.headers import SECURITY_HEADERS
+from app.errors import ServiceError
 from app.telemetry import Metrics, RequestFacts
 from app.tracing import Span, Tracer
 
@@ -28,13 +30,16 @@ class Observe:
         tracer: Tracer | None,
         access_log: bool,
         root_path: str,
+        paths: Container[str] = (),
     ) -> None:
+        """``paths``: those that are a route's as they are, for what is refused before the router."""
         self._app = app
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._tracer = tracer
         self._access_log = access_log
         self._root_path = root_path
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +65,8 @@ class Observe:
             call.status = _CLIENT_GONE
         finally:
             # As documented (/v1/models/{name}), so that metrics have few labels whatever clients ask for.
-            call.route = getattr(scope.get("route"), "path_format", "other")
+            unrouted = call.path if call.path in self._paths else "other"
+            call.route = getattr(scope.get("route"), "path_format", unrouted)
             self._report(call, span)
 
     def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
@@ -94,6 +100,8 @@ class Observe:
             inference_s=timing.inference,
             items=call.items,
             tokens=call.tokens,
+            accepted=call.context.turn is not None,
+            computed=call.computes and call.status < 400,
         )
         if self._metrics:
             self._metrics.finished(facts)
@@ -101,6 +109,24 @@ class Observe:
             span.finish(f"{call.method} {call.route}", _attributes(call, facts), failed=call.status >= 500)
         if self._access_log:
             _log.info("request", extra={"fields": _fields(call, facts)})
+
+
+def refusals(metrics: Metrics | None, access_log: bool) -> Callable[[str, str, int, ServiceError], None]:
+    """Counts and logs what the protocol refuses before there is a request: id, address, status and error."""
+
+    def refused(request_id: str, caller: str, status: int, error: ServiceError) -> None:
+        if metrics:
+            metrics.refused(status, error.error_type)
+        if access_log:
+            fields = {
+                "request_id": request_id,
+                "status": status,
+                "caller": caller,
+                "error_type": error.error_type,
+            }
+            _log.info("request", extra={"fields": fields})
+
+    return refused
 
 
 def _fields(call: Call, facts: RequestFacts) -> dict[str, str | int | float]:

@@ -35,6 +35,7 @@ class Connection:
         self.reads_body = True
         self.seen: list[tuple[list[tuple[bytes, bytes]], bytes]] = []
         self.lags: list[float] = []
+        self.refused: list[tuple[str, str, int, str]] = []
         self.protocol: GuardedProtocol
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
@@ -81,7 +82,11 @@ class Connection:
 def connected(story: Story, **settings: float) -> None:
     async def run() -> None:
         connection = Connection()
-        config = make_config(connection, Settings(**(SECONDS | settings)))  # type: ignore[arg-type]
+        config = make_config(
+            connection,
+            Settings(**(SECONDS | settings)),  # type: ignore[arg-type]
+            lambda *told: connection.refused.append((*told[:3], told[3].error_type)),
+        )
         state = ServerState()
         config.load()
 
@@ -168,6 +173,26 @@ def test_endless_trailers_end_the_connection(unit: bytes) -> None:
         assert connection.protocol.headers == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
 
     connected(story, body_timeout_s=9)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "kind"),
+    [
+        (b"\x16\x03\x01\r\n\r\n", 400, "bad_request"),
+        (HEAD, 408, "request_timeout"),
+        (HEAD + b"X: " + b"y" * 70_000, 431, "headers_too_large"),
+    ],
+)
+def test_what_no_application_answers_is_told(sent: bytes, status: int, kind: str) -> None:
+    async def story(connection: Connection) -> None:
+        await connection.send(sent)
+        answer = await asyncio.wait_for(connection.reader.read(), 5)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        ((request_id, caller, *told),) = connection.refused
+        assert (caller, told) == ("127.0.0.1", [status, kind])
+        assert f'"request_id":"{request_id}"'.encode() in answer
+
+    connected(story)
 
 
 def test_a_body_in_many_small_chunks_is_no_trailer() -> None:

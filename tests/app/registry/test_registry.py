@@ -425,6 +425,32 @@ def test_a_directory_that_cannot_be_read_hides_no_other(
     run(story)
 
 
+@pytest.mark.parametrize("where", ["opening", "first batch"])
+def test_want_of_memory_is_not_held_against_a_bundle(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.registry.refusals.FIRST_PAUSE_SECONDS", 0.0)
+    toy_bundle(tmp_path, "encoder")
+
+    def short(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("std::bad_alloc")
+
+    async def story() -> None:
+        with monkeypatch.context() as patch:
+            if where == "opening":
+                patch.setattr("onnxruntime.InferenceSession", short)
+            else:
+                patch.setattr("app.runtime.onnx_session.OnnxSession.run", short)
+            async with serving(tmp_path) as registry:
+                ((_, reason),) = registry.refused().items()
+                assert reason.startswith("MemoryError: ")
+                patch.undo()
+                await registry.refresh()
+                assert registry.ready
+
+    run(story)
+
+
 def test_a_fault_that_may_pass_is_not_held_against_a_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from app.scheduler.engine import RequestContext
 from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
 from app.scheduler.lane import Lane
+from app.scheduler.scheduler import FAILED_BATCHES
+from app.text.sequence import TokenSequence
 from tests.app.scheduler.simulation import POISON, Bench, EchoSession, row, simulate, within_budget
 
 
@@ -71,6 +73,55 @@ def test_a_poisoned_row_fails_its_own_request_only() -> None:
         assert bench.scheduler.counts.bad_rows == 1
         assert bench.scheduler.counts.retried_batches == 1
         assert bench.scheduler.pending_tokens == 0
+
+    simulate(story)
+
+
+class Failing(EchoSession):
+    """Computes nothing from a moment on."""
+
+    broken = False
+
+    def run(self, sequences: list[TokenSequence]) -> list[Any]:
+        if self.broken:
+            raise RuntimeError("CUDA error:\nan illegal memory access")
+        return super().run(sequences)
+
+
+def test_an_engine_that_computes_nothing_any_more_is_dead() -> None:
+    async def story() -> None:
+        deaths: list[str] = []
+        session = Failing()
+        bench = Bench(session=session, on_dead=deaths.append)
+        bench.lane.probe = row(4)
+        await bench.infer(5)
+        session.broken = True
+        for number in range(FAILED_BATCHES):
+            assert bench.scheduler.state == "running", number
+            with pytest.raises(EngineDead, match="a text that it had computed before"):
+                await bench.infer(5)
+        assert deaths == [
+            "toy can compute nothing any more (RuntimeError: CUDA error: an illegal memory access)"
+        ]
+        assert bench.scheduler.counts.bad_rows == FAILED_BATCHES
+
+    simulate(story)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["row", "moment"])
+def test_bad_rows_and_passing_faults_do_not_end_it(known: bool) -> None:
+    async def story() -> None:
+        session = Failing()
+        bench = Bench(session=session)
+        bench.lane.probe = row(4)
+        for _ in range(3 * FAILED_BATCHES):
+            session.broken = not known
+            with pytest.raises(BadItem if known else EngineDead):
+                await bench.infer(20, first=POISON)
+            session.broken = False
+            if not known:
+                await bench.infer(5)
+        assert bench.scheduler.state == "running"
 
     simulate(story)
 

@@ -178,8 +178,8 @@ def test_a_hung_batch_is_noticed() -> None:
     asyncio.run(story())
 
 
-def batch_of(lane: Lane, tokens: int) -> Batch:
-    return Batch(lane, (Entry(Call(RequestContext()), lane, 0, row(tokens), tokens, 0.0, 0.0, 1e9),))
+def batch_of(lane: Lane, tokens: int, mark: int = 1) -> Batch:
+    return Batch(lane, (Entry(Call(RequestContext()), lane, 0, row(tokens, mark), tokens, 0.0, 0.0, 1e9),))
 
 
 def test_a_hung_batch_is_noticed_beside_a_thread_that_works() -> None:
@@ -243,6 +243,17 @@ def test_rows_of_a_request_that_ends_meanwhile_are_not_run_again() -> None:
     assert session.batches == [[5, 6, 7], [5], [7]]
     assert [entry for entry, _ in report.results] == [entries[0], entries[2]]
     assert report.retried
+
+
+def test_the_probe_tells_whose_fault_it_is() -> None:
+    lane = Lane("toy", "model", EchoSession(), 64, 1e-5)
+    poisoned = batch_of(lane, 5, POISON)
+    assert run_batch(poisoned, time.monotonic).fault == "", "nothing to tell it by"
+    lane.probe = row(3)
+    assert run_batch(poisoned, time.monotonic).fault == ""
+    lane.probe = row(3, POISON)
+    assert run_batch(poisoned, time.monotonic).fault.endswith("poisoned row")
+    assert run_batch(batch_of(lane, 5), time.monotonic).fault == ""
 
 
 def test_a_busy_event_loop_gives_python_s_lock_away_soon() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from app.api.middleware.headers import CONTENT_SECURITY_POLICY
-from app.errors import EngineDead, QueueFull
+from app.api.middleware.observe import refusals
+from app.errors import EngineDead, HeadersTooLarge, QueueFull
+from app.telemetry import Metrics
 from tests.service import FixedModels, started
 
 
@@ -89,6 +91,46 @@ def test_routes_not_paths_are_counted(models: FixedModels) -> None:
             assert 'electra_requests_total{method="GET",route="other",status="404"} 3.0' in metrics
 
     asyncio.run(scenario())
+
+
+def test_what_is_refused_before_the_router_belongs_to_its_route(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models, api_keys="secret") as running:
+            for path in ("/classify", "/v1/models", "/nowhere"):
+                assert (await running.client.post(path, json={"input": "好"})).status_code == 401
+            metrics = (await running.client.get("/metrics")).text
+            for route in ("/classify", "/v1/models", "other"):
+                assert f'electra_requests_total{{method="POST",route="{route}",status="401"}} 1.0' in metrics
+
+    asyncio.run(scenario())
+
+
+def test_tokens_are_counted_where_a_model_reads_them(models: FixedModels) -> None:
+    async def scenario() -> None:
+        async with started(models) as running:
+            for path, field in (("/classify", "input"), ("/tokenize", "prompt")):
+                assert (await running.client.post(path, json={field: "我喜欢"})).status_code == 200
+            metrics = (await running.client.get("/metrics")).text
+            assert 'electra_tokens_total{route="/classify"} 5.0' in metrics
+            assert 'electra_tokens_total{route="/tokenize"} 0.0' in metrics
+            assert 'electra_phase_seconds_count{phase="queue",route="/tokenize"} 0.0' in metrics
+
+    asyncio.run(scenario())
+
+
+def test_what_the_protocol_refuses_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics("0")
+    with caplog.at_level(logging.INFO):
+        refusals(metrics, access_log=True)("r-1", "10.0.0.1", 431, HeadersTooLarge("too large"))
+        refusals(None, access_log=False)("r-2", "10.0.0.1", 431, HeadersTooLarge("too large"))
+    (record,) = caplog.records
+    assert record.fields == {  # type: ignore[attr-defined]
+        "request_id": "r-1",
+        "status": 431,
+        "caller": "10.0.0.1",
+        "error_type": "headers_too_large",
+    }
+    assert 'electra_rejected_total{reason="headers_too_large"} 1.0' in metrics.render()[0].decode()
 
 
 def test_text_is_logged_only_on_request(models: FixedModels, caplog: pytest.LogCaptureFixture) -> None:
