@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from app.bundle import Metric
 from app.tasks.model import ServedModel
@@ -17,7 +17,7 @@ from training.evaluate.config import EvaluateConfig
 from training.evaluate.labelled_set import LabelledSet, pairs_of
 from training.evaluate.plots import confusion_plot, reliability_plot
 from training.evaluate.report import Cell, ReportTable, Section
-from training.evaluate.statistics import Interval, Reliability, bootstrap, mcnemar, reliability
+from training.evaluate.statistics import Interval, Reliability, bootstrap, macro_f1_of, mcnemar, reliability
 from training.export.quality import predictions
 
 TFIDF, MAJORITY = "TF-IDF + logistic regression", "majority class"
@@ -88,28 +88,14 @@ def decisions(probabilities: np.ndarray, several: bool) -> np.ndarray:
     return np.eye(probabilities.shape[1], dtype=bool)[probabilities.argmax(axis=1)]
 
 
-def macro_f1(truth: np.ndarray, chosen: np.ndarray) -> float:
-    """Mean F1 over labels, of bool ``[rows, labels]``; a label that never occurs counts as 0."""
-    return float(f1_score(truth, chosen, average="macro", zero_division=0.0))
-
-
 def _figures(
     truth: np.ndarray, chosen: np.ndarray, several: bool, config: EvaluateConfig
 ) -> dict[str, Interval]:
     right = (truth == chosen).all(axis=1).astype(float)
-    # Counted once, so that each of a thousand resamplings is a few matrix products.
-    true, predicted = truth.astype(np.float64), chosen.astype(np.float64)
-    both = true * predicted
-
-    def macro(index: np.ndarray) -> float:
-        weight = np.bincount(index, minlength=len(truth)).astype(np.float64)
-        hits, sizes = weight @ both, weight @ true + weight @ predicted
-        return float(np.mean(2 * hits / np.maximum(sizes, 1)))
-
     own = {"resamplings": config.resamplings, "seed": config.seed}
     return {
         "accuracy": bootstrap(lambda index: float(right[index].mean()), len(right), **own),
-        "macro_f1": bootstrap(macro, len(right), **own),
+        "macro_f1": bootstrap(macro_f1_of(truth, chosen), len(right), **own),
     }
 
 

@@ -19,7 +19,7 @@ from training.evaluate.config import EvaluateConfig
 from training.evaluate.detection import data_set_name
 from training.evaluate.judge import open_bundle
 from training.evaluate.labelled_set import read_test_set
-from training.evaluate.statistics import PairedTest, mcnemar, mean_of, paired_bootstrap
+from training.evaluate.statistics import PairedTest, macro_f1_of, mcnemar, mean_of, paired_bootstrap
 from training.evaluate.summarization import SummarySet, read_summary_set, sentences_per_summary
 from training.evaluate.unit_scores import UnitScores, score_units
 from training.export.quality import predictions
@@ -95,29 +95,18 @@ def _classifiers(a: ServedModel, b: ServedModel, config: EvaluateConfig) -> list
         truths.append(test.truth)
     right = [(c == t).all(axis=1) for c, t in zip(chosen, truths, strict=True)]
     own = {"resamplings": config.resamplings, "seed": config.seed}
-    figures = [_macro_f1_over(t, c) for t, c in zip(truths, chosen, strict=True)]
+    figures = [macro_f1_of(t, c) for t, c in zip(truths, chosen, strict=True)]
     return [
         mcnemar(right[0], right[1], **own),
         paired_bootstrap("macro_f1", figures[0], figures[1], len(right[0]), **own),
     ]
 
 
-def _macro_f1_over(truth: np.ndarray, chosen: np.ndarray) -> Any:
-    true, predicted = truth.astype(np.float64), chosen.astype(np.float64)
-    both = true * predicted
-
-    def figure(index: np.ndarray) -> float:
-        weight = np.bincount(index, minlength=len(truth)).astype(np.float64)
-        return float(np.mean(2 * (weight @ both) / np.maximum(weight @ true + weight @ predicted, 1)))
-
-    return figure
-
-
 def _encoders(a: ServedModel, b: ServedModel, config: EvaluateConfig, progress: bool) -> list[PairedTest]:
     own = {"resamplings": config.resamplings, "seed": config.seed}
     tests = []
     for path in config.errors:
-        table = read_table(path, "error_detection", drop_empty=True)
+        table = read_table(path, "error_detection", split="test", drop_empty=True)
         examples = table.examples[: config.error_rows or None]
         counts = [_counts(model, score_units(model, examples, progress=progress)) for model in (a, b)]
         name = f"F1 at balanced on {data_set_name(table.path)}"

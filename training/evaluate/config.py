@@ -79,6 +79,8 @@ class EvaluateConfig:
             raise ValueError("resamplings must be 100 or more for an interval to mean something")
         if self.num_sentences is not None and self.num_sentences < 1:
             raise ValueError("num_sentences must be at least 1")
+        if self.latency_texts < 1:
+            raise ValueError("latency_texts must be at least 1")
         if not self.poolings:
             raise ValueError("poolings is empty; name mean, max or cls")
 

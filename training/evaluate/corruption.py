@@ -93,6 +93,8 @@ def corrupt_at_random(
     corrupted = []
     for row in rows:
         known = np.flatnonzero(~row.unknown)
+        if not len(known):
+            continue
         positions = generator.choice(known, size=max(1, round(share * len(known))), replace=False)
         ids = row.ids.copy()
         ids[positions] = generator.choice(vocabulary, size=len(positions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +93,11 @@ def judge_real_errors(model: ServedModel, config: EvaluateConfig, plots: Path, *
     )
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     reliabilities: dict[str, Reliability] = {}
+    names = _names([*config.errors, *config.clean])
     for path in config.errors:
-        table = read_table(path, "error_detection", drop_empty=True)
+        table = read_table(path, "error_detection", split="test", drop_empty=True)
         units = score_units(model, table.examples[: config.error_rows or None], progress=progress)
-        name = data_set_name(table.path)
+        name = names[path]
         if not units.wrong.any():
             raise UserError(f"{path}: marks no error; name it as clean, not as errors")
         _add_errors(section, name, units, calibration.thresholds)
@@ -104,14 +106,35 @@ def judge_real_errors(model: ServedModel, config: EvaluateConfig, plots: Path, *
         reliabilities[name] = reliability(units.scores[units.scored], units.wrong[units.scored])
         section.figures[name]["ece"] = reliabilities[name].error
     for path in config.clean:
-        name, examples = read_clean(path)
+        _, examples = read_clean(path)
         units = score_units(model, examples[: config.error_rows or None], progress=progress)
-        _add_clean(section, name, units, calibration.thresholds)
+        _add_clean(section, names[path], units, calibration.thresholds)
     if curves:
         precision_recall_plot(plots / "errors.png", curves)
         reliability_plot(plots / "errors_reliability.png", reliabilities)
         section.plots |= {"errors.png": "precision and recall", "errors_reliability.png": "reliability"}
     return section
+
+
+def _names(paths: Sequence[str]) -> dict[str, str]:
+    """``data_set_name`` of each, with the folder above where two would be called the same.
+
+    Raises:
+        UserError: a file that is named twice, or two whose folders have one name too.
+    """
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"errors, clean: {path} is named twice; name it once")
+    plain = {path: data_set_name(Path(path)) for path in paths}
+    shared = [name for name, times in Counter(plain.values()).items() if times > 1]
+    names = {
+        path: f"{Path(path).resolve().parent.name}/{name}" if name in shared else name
+        for path, name in plain.items()
+    }
+    for name, times in Counter(names.values()).items():
+        if times > 1:
+            raise UserError(f"errors, clean: {times} files are called {name}; rename them")
+    return names
 
 
 def data_set_name(path: Path) -> str:
@@ -131,7 +154,7 @@ def read_clean(path: str) -> tuple[str, list[Example]]:
             Example(text, name, (ORIGINAL,) * len(text), units=tuple((i, i + 1) for i in range(len(text))))
             for text in sentences_of(read_documents([path]))
         ]
-    table = read_table(path, "error_detection", drop_empty=True)
+    table = read_table(path, "error_detection", split="test", drop_empty=True)
     for example in table.examples:
         if any(label != ORIGINAL for label in example.labels):
             raise UserError(f"{table.path}, {example.place}: has an error marked; clean text has none")
@@ -263,7 +286,7 @@ def _add_clean(section: Section, name: str, units: UnitScores, thresholds: dict)
 def some_texts(config: EvaluateConfig, limit: int = 1000) -> list[str]:
     """Texts of whatever data ``config`` names for detection, to time it on."""
     for path in config.errors:
-        return read_table(path, "error_detection", drop_empty=True).texts[:limit]
+        return read_table(path, "error_detection", split="test", drop_empty=True).texts[:limit]
     for path in config.clean:
         return [example.text for example in read_clean(path)[1]][:limit]
     return sentences_of(read_documents(config.heldout), limit)

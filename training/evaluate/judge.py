@@ -21,8 +21,9 @@ from training.evaluate.config import EvaluateConfig, check_data
 from training.evaluate.labelled_set import LabelledSet, read_test_set
 from training.evaluate.latency import Latency, measure_latency
 from training.evaluate.record import record_metrics
-from training.evaluate.report import Report, ReportTable, Section, write_report
+from training.evaluate.report import JSON, Report, ReportTable, Section, write_report
 from training.evaluate.summarization import judge_summaries, read_summary_set
+from training.files import refuse_to_replace
 
 
 def evaluate(bundle_dir: Path, config: EvaluateConfig, *, progress: bool = True) -> Report:
@@ -34,6 +35,13 @@ def evaluate(bundle_dir: Path, config: EvaluateConfig, *, progress: bool = True)
     model = open_bundle(bundle_dir, config.precision, config.threads)
     manifest = model.bundle.manifest
     check_data(config, model.name, classifier=manifest.task == "classify")
+    refuse_to_replace(output_directory(model, config), JSON, "report")  # before all work, not after it
+    own = manifest.graphs["model"].default_precision
+    if config.record and config.precision not in (None, own):
+        raise UserError(
+            f"record: the figures of {config.precision} are not of what {model.name} serves, {own}; "
+            "leave precision or record out"
+        )
     precision = config.precision or manifest.graphs["model"].default_precision
     report = Report(f"{manifest.name}/{manifest.version} ({precision})", date.today().isoformat())
     with tempfile.TemporaryDirectory() as scratch:
@@ -103,8 +111,11 @@ def _verdict(passed: bool, marked: bool) -> str:
 
 
 def _classifier_speed(model: ServedModel, test: LabelledSet, config: EvaluateConfig) -> Section:
+    pairs = dict(zip(test.texts, test.pairs or (), strict=False))
+
     async def answer(text: str) -> object:
-        return await classify(model, [text], context=RequestContext())
+        pair = [pairs[text]] if pairs else None
+        return await classify(model, [text], text_pair=pair, truncate=bool(pairs), context=RequestContext())
 
     latency = measure_latency(answer, test.texts, config.latency_texts)
     return _speed("Latency of POST /classify without HTTP", latency, config)

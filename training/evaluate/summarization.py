@@ -47,13 +47,14 @@ class SummarySet:
     references: list[str]
 
 
-def read_summary_set(path: str, limit: int = 0) -> SummarySet:
-    """Read a table with columns ``document`` and ``summary``; at most ``limit`` rows (0: all).
+def read_summary_set(path: str, limit: int = 0, part: str = "test") -> SummarySet:
+    """Read a table with columns ``document`` and ``summary``; at most ``limit`` rows (0: all), of a saved
+    data set those of ``part``.
 
     Raises:
         UserError: unreadable, a column is missing, or a row is empty.
     """
-    table = read_rows(Path(path), "test")
+    table = read_rows(Path(path), part)
     for column in ("document", "summary"):
         if column not in table.columns:
             raise UserError(f"{path}: no column {column!r}; it needs document and summary")

@@ -32,15 +32,17 @@ def provenance(config: ExportConfig, checkpoint: Path) -> Provenance:
 
 
 def fine_tuning_data(checkpoint: Path) -> list[str]:
-    """The training tables of the fine-tuning that made ``checkpoint``, each with its last folder; none where
-    it was not fine-tuned here.
+    """What the fine-tuning that made ``checkpoint`` learnt from, each table with its last folder: labelled
+    rows, text that errors were made in, text that a teacher labelled. None where it was not fine-tuned here.
     """
     try:
+        data = _fine_tuning(checkpoint)["data"]
         tables = [
             (Path(table["path"]), table["rows"], table["sha256"])
-            for table in _fine_tuning(checkpoint)["data"]["train"]
+            for kind in ("train", "corruption", "unlabelled")
+            for table in data.get(kind, [])
         ]
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return []
     return [f"{_short(path)}: {rows} rows, sha256 {digest[:16]}" for path, rows, digest in tables]
 

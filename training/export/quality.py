@@ -98,7 +98,8 @@ def predictions(
     pairs: Sequence[str] | None,
     places: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Probabilities float64 ``[texts, labels]``, through the code of ``POST /classify``.
+    """Probabilities float64 ``[texts, labels]``, through the code of ``POST /classify``: a text that is too
+    long for the model is read in windows. Pairs are cut, since the service refuses those of two long texts.
 
     Raises:
         UserError: a text that the service refuses, by its entry of ``places``.
@@ -113,7 +114,7 @@ def predictions(
                     model,
                     list(texts[part]),
                     text_pair=None if pairs is None else list(pairs[part]),
-                    truncate=True,
+                    truncate=pairs is not None,
                     context=RequestContext(),
                 )
             )

@@ -147,8 +147,10 @@ class FinetuneConfig:
             raise ValueError("batch_size and evaluations_per_epoch must be 1 or more")
         if self.max_tokens < 8:
             raise ValueError(f"max_tokens must be 8 or more, not {self.max_tokens}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must be one or more different numbers")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds must be one or more different numbers, none below 0")
+        if self.dropout is not None:
+            _in_range("dropout", self.dropout, 0.0, 0.9)
         if not self.train and self.corruption is None:
             raise ValueError("train must name at least one labelled file")
         if self.corruption is not None and self.task != "error_detection":

@@ -13,6 +13,7 @@ from training.finetune.corruption import corrupted_examples
 from training.finetune.plain_text import read_texts
 from training.tables import ORIGINAL, REPLACED, Example, Table, read_table
 from training.tables.checks import (
+    check_dev,
     check_label_names,
     check_labels,
     check_overlap,
@@ -60,6 +61,7 @@ def read_data(config: FinetuneConfig) -> RunData:
     if train:
         train, overlaps = check_overlap(train, others, drop=config.overlap == "drop")
         warnings.extend(overlaps)
+    warnings.extend(check_dev(dev, test))
     if config.corruption is not None:
         made, entries = corrupted_examples(config.corruption)
         files["corruption"] = entries

@@ -102,13 +102,22 @@ def unit_labels(
     features: Sequence[Feature],
     logits: Sequence[np.ndarray],
 ) -> list[list[str]]:
-    """The predicted label of every unit; a unit without a token (white space) gets O, or the first label."""
+    """The predicted label of every unit; a unit without a token (white space) gets O, or the first label.
+
+    Where one token holds several units, as a word among characters, an entity that begins with it goes on in
+    the second of them.
+    """
     blank = "O" if "O" in labels else labels[0]
     given = [[blank] * len(example.units) for example in examples]
     for feature, row in zip(features, logits, strict=True):
         best = row.argmax(-1)
+        before = -1
         for unit, token in feature.units:
-            given[feature.example][unit] = labels[best[token]]
+            label = labels[best[token]]
+            inside = f"I-{label[2:]}"
+            goes_on = token == before and label.startswith("B-") and inside in labels
+            given[feature.example][unit] = inside if goes_on else label
+            before = token
     return given
 
 

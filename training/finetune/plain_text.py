@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import zlib
 from pathlib import Path
 
 from training.errors import UserError
@@ -55,6 +56,6 @@ def _read_bytes(path: Path) -> tuple[bytes, bytes]:
             return raw, gzip.decompress(raw)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); copy the file again") from None
     return raw, raw

@@ -64,8 +64,8 @@ def train_scorer(config: ScorerConfig, *, progress: bool = True) -> list[ScorerF
         raise UserError(str(error)) from None
     if model.bundle.manifest.task != "encode":
         raise UserError(f"{bundle}: is a {model.bundle.manifest.task} bundle; name an encode bundle")
-    train = [read_summary_set(path, config.documents) for path in config.train]
-    dev = [read_summary_set(path, config.dev_documents) for path in config.dev]
+    train = [read_summary_set(path, config.documents, "train") for path in config.train]
+    dev = [read_summary_set(path, config.dev_documents, "dev") for path in config.dev]
     examples = {
         split: [
             example

@@ -33,7 +33,9 @@ RESULT_NAME = "result.json"
 
 @dataclass(frozen=True)
 class SeedResult:
-    """What one run reached. ``failed``: no better than the majority class on dev."""
+    """What one run reached. ``failed``: no better than the majority class on dev; ``train_loss``: the mean of
+    all steps, None for a run that was interrupted, whose first steps nobody has any more.
+    """
 
     seed: int
     dev: dict[str, float]
@@ -41,7 +43,7 @@ class SeedResult:
     failed: bool
     steps: int
     best_step: int
-    train_loss: float
+    train_loss: float | None
     seconds: float
     tokens_per_second: float
     resumed: bool = False
@@ -117,7 +119,7 @@ def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | 
         failed=False,
         steps=trainer.state.global_step,
         best_step=trainer.state.best_global_step or trainer.state.global_step,
-        train_loss=float(outcome.training_loss),
+        train_loss=None if checkpoint is not None else float(outcome.training_loss),
         seconds=seconds,
         tokens_per_second=int(trainer.tokens_seen) / max(seconds, 1e-9),
         resumed=checkpoint is not None,

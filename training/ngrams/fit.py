@@ -22,6 +22,8 @@ from training.ngrams.trie import Trie, build_trie
 
 _PENALTY = 10.0  # C of scikit-learn, as for the baseline
 _CERTAIN = 10.0  # log-odds of what was always so
+_MEAN = np.array([0.5, 0.5])  # of network and n-grams, before dev says more
+_CAUTION = 1.0  # what shares off the mean cost, in rows
 _FEW_ROWS = 100  # below it, n-grams of one text only count too
 
 
@@ -71,15 +73,17 @@ def weigh(
     """Factors, 0 or more, of two models' logits ``[rows, labels]`` whose sum has the least cross-entropy.
 
     ``targets`` and ``class_weights`` as for ``fit_ngrams``. This calibrates too: one factor alone is
-    temperature scaling (Guo et al. 2017).
+    temperature scaling (Guo et al. 2017). A few rows that happen to be right would ask for factors without
+    bound, so leaving the mean of both costs as much as a row or two.
     """
     losses = _several_losses if targets.ndim == 2 else _single_losses
     row_weights = _row_weights(targets, class_weights)
     found = minimize(
-        lambda shares: np.average(
-            losses(shares[0] * network + shares[1] * ngrams, targets), weights=row_weights
+        lambda shares: (
+            np.average(losses(shares[0] * network + shares[1] * ngrams, targets), weights=row_weights)
+            + _CAUTION / len(targets) * np.square(shares - _MEAN).sum()
         ),
-        x0=(0.5, 0.5),
+        x0=_MEAN,
         bounds=((0.0, 100.0), (0.0, 100.0)),
         method="L-BFGS-B",
     )

@@ -155,8 +155,11 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
                 raise UserError(
                     f"{path}: bundles.{name}.intermediate: comes before `finetune`, which is missing"
                 )
-        if bundle.finetune is not None:
-            recipe.finetune_config(name, Path("checkpoint"))
+        if bundle.finetune is not None and recipe.finetune_config(name, Path("c")).task == "token_labels":
+            raise UserError(
+                f"{path}: bundles.{name}.finetune.task: token_labels makes no bundle, for nothing serves it; "
+                "use electra-train finetune"
+            )
         recipe.export_config(name, checkpoint="checkpoint")
         if bundle.scorer is not None:
             recipe.scorer_config(name, Path("bundle"))

@@ -62,7 +62,7 @@ def check_labels(train: Sequence[Example], others: Mapping[str, Sequence[Example
     """The sorted label names of ``train``.
 
     Raises:
-        UserError: train has one class only, or dev or test hold a label that train never had.
+        UserError: train has one label only, or dev or test hold a label that train never had.
     """
     counts = Counter(label for example in train for label in example.labels)
     labels = sorted(counts, key=_natural)
@@ -73,6 +73,11 @@ def check_labels(train: Sequence[Example], others: Mapping[str, Sequence[Example
         )
     if not labels:
         raise UserError(f"{train[0].place}: train has no label at all; give labelled examples")
+    if len(labels) < 2:
+        raise UserError(
+            f"{train[0].place}: train has one label only ({labels[0]}); take single_label, with a name for "
+            "the other rows"
+        )
     for name, examples in others.items():
         unseen = [(example, label) for example in examples for label in example.labels if label not in counts]
         if unseen:
@@ -99,6 +104,19 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
+def check_dev(dev: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """A warning where rows of dev, which choose the checkpoint, stand in test too."""
+    places = {text_key(example): example.place for example in test}
+    shared = [(example, places[key]) for example in dev if (key := text_key(example)) in places]
+    if not shared:
+        return []
+    example, place = shared[0]
+    return [
+        f"{len(shared)} dev rows also stand in test (first: {example.place} = {place}): dev chooses the "
+        "checkpoint, so test figures flatter"
+    ]
+
+
 def check_overlap(
     train: Sequence[Example], others: Mapping[str, Sequence[Example]], *, drop: bool = False
 ) -> tuple[list[Example], list[str]]:
@@ -122,7 +140,7 @@ def check_overlap(
     first: dict[tuple[str, str], Example] = {}
     conflicts = []
     for key, example in zip(keys, train, strict=True):
-        if first.setdefault(key, example).labels != example.labels:
+        if set(first.setdefault(key, example).labels) != set(example.labels):
             conflicts.append((first[key], example))
     if conflicts:
         one, other = conflicts[0]

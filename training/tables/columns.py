@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.errors import UserError
@@ -66,14 +67,16 @@ def find_columns(raw: RawTable, task: Task, columns: Columns) -> dict[str, str]:
         missing.append("errors")
     if missing:
         role, names = missing[0], ", ".join(raw.columns)
-        cure = f"name it in columns.{role}" + (_header_cure(raw.path, task) if not found else "")
+        cure = f"name it in columns.{role}" + (_header_cure(raw.path, raw.columns, task) if not found else "")
         raise UserError(f"{raw.path}: no {role} column among {names}; {cure}")
     return found
 
 
-def _header_cure(path: Path, task: Task) -> str:
+def _header_cure(path: Path, columns: Sequence[str], task: Task) -> str:
     """Where no column at all is found, the first row was most likely meant as one."""
     name = path.name.lower().removesuffix(".xz").removesuffix(".gz")
+    if len(columns) == 1 and ";" in columns[0]:
+        return ", or write the file with commas: it seems to have semicolons between its columns"
     between = "<TAB>" if name.endswith(".tsv") else "," if name.endswith(".csv") else None
     if between is None:
         return ""

@@ -104,6 +104,8 @@ def _decode(path: Path, data: bytes) -> str:
 def _tsv_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
     """Tab-separated without quoting: a quotation mark is an ordinary character, as in public TSV sets."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
+    if text.strip() and not lines[0].strip():
+        raise UserError(f"{path}, line 1: is blank where the header should be; remove the line")
     header = lines[0].split("\t")
     _check_header(path, header)
     rows = []

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.errors import UserError
-from training.tables.columns import find_columns
+from training.tables.columns import HEADER_NAMES, find_columns
 from training.tables.examples import TOKEN_TASKS, Columns, Example, Table, Task
-from training.tables.files import read_rows
+from training.tables.files import RawTable, read_rows
 from training.tables.rows import labels_of, string_of, text_of
 from training.tokenizer import is_blank
 
@@ -59,8 +59,22 @@ def read_table(
         )
     if not examples:
         raise UserError(f"{raw.path}: every row has an empty text; give texts")
-    warnings = _warnings(raw.path, examples, empty)
+    warnings = [*_unread(raw, names, columns), *_warnings(raw.path, examples, empty)]
     return Table(raw.path, examples, raw.digest, warnings, frozenset(raw_labels))
+
+
+def _unread(raw: RawTable, names: dict[str, str], columns: Columns) -> list[str]:
+    """A warning where another column has the name of a text, as in pairs of question and sentence."""
+    if columns.text is not None or "text_pair" in names or "text" not in names:
+        return []
+    texts = {*HEADER_NAMES["text"], *HEADER_NAMES["text_pair"]}
+    others = [name for name in raw.columns if name.lower().strip() in texts and name != names["text"]]
+    if not others:
+        return []
+    return [
+        f"{raw.path}: column {others[0]!r} is not read; name it in columns.text_pair if it belongs to "
+        f"{names['text']!r}, else name {names['text']!r} in columns.text"
+    ]
 
 
 def _warnings(path: Path, examples: Sequence[Example], empty: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -87,6 +88,8 @@ def _error_labels(row: Row, names: dict[str, str], units: int, where: str) -> tu
     return tuple(REPLACED if at in wrong else ORIGINAL for at in range(units))
 
 
+# As pandas writes a list or an array into a cell.
+_WRITTEN_LIST = re.compile(r"\s*\[\s*(?:(['\"]).*\1\s*)?\]\s*$", re.DOTALL)
 _WRONG_FLAGS = ("1", "i", REPLACED)
 _RIGHT_FLAGS = ("0", "c", ORIGINAL)
 
@@ -118,5 +121,10 @@ def _list(row: Row, names: dict[str, str], role: str, where: str, separator: str
     if isinstance(value, list | tuple):
         return [str(item) for item in value]
     if isinstance(value, str):
+        if _WRITTEN_LIST.match(value):
+            raise UserError(
+                f"{where}: column {column!r} holds {value[:40]!r}, a list written as text; write "
+                f"{'a|b' if separator == '|' else 'the parts with spaces between'}, or use JSON lines"
+            )
         return [item.strip() for item in value.split(separator) if item.strip()]
     raise UserError(f"{where}: column {column!r} holds a {type(value).__name__}, not a list")

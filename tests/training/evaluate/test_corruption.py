@@ -69,6 +69,12 @@ def test_logits_of_known_words(detector: ServedModel) -> None:
     np.testing.assert_allclose(logits[~labels], np.array(kept)[~labels], atol=1e-6)
 
 
+def test_a_row_of_unknown_words_alone_is_left_out(detector: ServedModel) -> None:
+    rows = [detector.encoder.encode(text) for text in ("鑫鑫鑫鑫", "我喜欢")]
+    (kept,) = corrupt_at_random(rows, np.array([50]), seed=0)
+    assert len(kept.ids) == 3
+
+
 def test_samples_follow_the_softmax() -> None:
     logits = np.log(np.array([[0.5, 0.3, 0.2]] * 20_000, np.float32))
     drawn = sample(logits, np.random.default_rng(0))

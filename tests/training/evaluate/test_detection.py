@@ -98,6 +98,37 @@ def test_the_section_on_real_errors(detector: ServedModel, errors: Path, tmp_pat
     assert some_texts(config)[0] == "我喜欢吃错果。"
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(
+    detector: ServedModel, errors: Path, tmp_path: Path
+) -> None:
+    places = []
+    for folder in ("sighan", "cgec", "clean"):
+        (tmp_path / folder).mkdir()
+        places.append(tmp_path / folder / "test.jsonl")
+        rows = '{"text": "我去公园。", "errors": []}\n' if folder == "clean" else errors.read_text("utf-8")
+        places[-1].write_text(rows, encoding="utf-8")
+    config = EvaluateConfig(errors=[str(path) for path in places[:2]], clean=[str(places[2])])
+    section = judge_real_errors(detector, config, tmp_path, progress=False)
+    assert list(section.figures) == ["sighan/test", "cgec/test", "clean/test"]
+    assert {metric.data_set for metric in section.metrics} == set(section.figures)
+    with pytest.raises(UserError, match=r"sighan/test\.jsonl is named twice"):
+        judge_real_errors(detector, EvaluateConfig(errors=[str(places[0])] * 2), tmp_path, progress=False)
+
+
+def test_a_saved_data_set_is_judged_on_its_test_part(
+    detector: ServedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets import Dataset, DatasetDict
+
+    parts = {
+        part: Dataset.from_dict({"text": [text] * 2, "errors": [[4], []]})
+        for part, text in {"train": "我喜欢吃错果。", "test": "我喜欢吃坏果。"}.items()
+    }
+    DatasetDict(parts).save_to_disk(str(tmp_path / "set"))
+    asked = EvaluateConfig(errors=[str(tmp_path / "set")])
+    assert some_texts(asked) == ["我喜欢吃坏果。"] * 2
+
+
 def test_the_section_on_corrupted_text(detector: ServedModel, tmp_path: Path) -> None:
     text = tmp_path / "heldout.txt"
     text.write_text(

@@ -141,3 +141,18 @@ def test_a_bundle_that_cannot_be_served(toys: Path, tmp_path: Path) -> None:
         evaluate(toys / "encoder", EvaluateConfig(test="x"))
     with pytest.raises(UserError, match=r"bundle\.json: is missing"):
         evaluate(tmp_path, EvaluateConfig(test="x"))
+
+
+def test_what_stands_in_the_way_is_said_before_the_work(
+    toys: Path, tables: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluate.judge.read_test_set", None)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.md").write_text("years of work")
+    with pytest.raises(UserError, match="mine"):
+        evaluate(toys / "labels" / "1", EvaluateConfig(**tables, output=str(tmp_path / "mine")))
+    model = local_model(toys / "labels" / "1", threads=1)
+    monkeypatch.setattr("training.evaluate.judge.open_bundle", lambda *_: model)
+    own = tables | {"record": True, "precision": "int8", "output": str(tmp_path / "out")}
+    with pytest.raises(UserError, match="the figures of int8 are not of what labels serves, fp32"):
+        evaluate(toys / "labels" / "1", EvaluateConfig(**own))

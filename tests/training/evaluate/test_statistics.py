@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from sklearn.metrics import f1_score
 
 from training.evaluate.statistics import (
     Interval,
     PairedTest,
     bootstrap,
+    macro_f1_of,
     mcnemar,
     mean_interval,
     paired_bootstrap,
@@ -55,6 +57,17 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 def test_the_value_of_an_interval_is_that_of_all_items() -> None:
     values = np.array([1.0, 2.0, 6.0])
     assert bootstrap(lambda index: float(values[index].mean()), 3, resamplings=100, seed=0).value == 3.0
+
+
+def test_macro_f1_is_scikit_learns_over_the_labels_that_occur() -> None:
+    generator = np.random.default_rng(0)
+    truth, chosen = (np.eye(4, dtype=bool)[generator.integers(0, 3, 40)] for _ in range(2))
+    figure = macro_f1_of(truth, chosen)
+    assert figure(np.arange(40)) == pytest.approx(
+        f1_score(truth.argmax(1), chosen.argmax(1), average="macro", zero_division=0.0)
+    )
+    assert macro_f1_of(truth, truth)(np.zeros(40, np.int64)) == 1.0, "one label alone, and right"
+    assert macro_f1_of(truth[:, 3:], truth[:, 3:])(np.arange(40)) == 0.0
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(20, 5), (5, 20), (6, 5), (0, 0), (1, 0)])

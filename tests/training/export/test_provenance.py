@@ -46,6 +46,14 @@ def test_the_card_names_tables_and_machine_of_fine_tuning(
     assert "- hardware: a large one, then a small one\n" in card
 
 
+def test_text_of_made_errors_and_of_a_teacher_is_named_too(tmp_path: Path) -> None:
+    kinds = ("unlabelled", "dev", "train", "corruption")
+    data = {kind: [{"path": f"/x/{kind}.txt", "rows": 2, "sha256": "ab" * 32}] for kind in kinds}
+    (tmp_path / "finetune.json").write_text(json.dumps({"data": data}))
+    named = [line.split(":")[0] for line in fine_tuning_data(tmp_path)]
+    assert named == ["x/train.txt", "x/corruption.txt", "x/unlabelled.txt"]
+
+
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"data": []}'])
 def test_a_checkpoint_from_elsewhere(text: str | None, tmp_path: Path) -> None:
     if text is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from app.scheduler.engine import RequestContext
+from app.tasks.classify import classify
 from app.tasks.local import local_model
 from tests.toy import toy_bundle
 from training.errors import UserError
@@ -62,6 +65,14 @@ def test_accuracy_and_macro_f1(tmp_path: Path) -> None:
     chosen = [("a", "b", "c")[i] for i in predictions(model, TEXTS, None).argmax(axis=1)]
     assert quality["accuracy"] == pytest.approx(accuracy_score(gold, chosen))
     assert quality["macro_f1"] == pytest.approx(f1_score(gold, chosen, average="macro", zero_division=0))
+
+
+def test_a_long_text_is_judged_as_it_is_served(tmp_path: Path) -> None:
+    model = local_model(toy_bundle(tmp_path, "toy", task="classify", labels=("a", "b", "c")), threads=1)
+    text = "".join(TEXTS) * 12
+    served = asyncio.run(classify(model, [text], context=RequestContext()))
+    assert len(text) > model.encoder.room
+    np.testing.assert_allclose(predictions(model, [text], None)[0], served[0].probs)
 
 
 def test_a_text_that_is_refused_is_named(tmp_path: Path) -> None:

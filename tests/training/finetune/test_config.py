@@ -33,6 +33,8 @@ def test_a_recipe_section_becomes_a_config() -> None:
         ({"task": "token_labels", "teacher": "tfidf"}, "do not fit task token_labels"),
         ({"task": "token_labels", "ngrams": 3}, "do not fit task token_labels"),
         ({"ngrams": 9}, "ngrams must be 0 to 5"),
+        ({"seeds": [-1]}, "none below 0"),
+        ({"dropout": 1.5}, "dropout must be between 0 and 0.9"),
         ({"max_tokens": 4}, "max_tokens must be 8 or more"),
         ({"epochs": 0.0}, "must be above 0"),
         ({"batch_size": 0}, "must be 1 or more"),

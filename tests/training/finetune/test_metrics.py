@@ -79,6 +79,20 @@ def test_token_figures_are_over_units_of_all_rows() -> None:
     assert figures["entity_f1"] == pytest.approx(2 / 3)
 
 
+def test_an_entity_that_begins_with_a_word_of_several_units_goes_on_in_it() -> None:
+    labels = ["B-ORG", "I-ORG", "O"]
+    text = "在WTO开会"
+    gold = ("O", "B-ORG", "I-ORG", "I-ORG", "O", "O")
+    example = Example(text, "t, line 2", gold, None, tuple((at, at + 1) for at in range(6)))
+    # [CLS] 在 wto 开 会 [SEP]: one token holds three characters.
+    units = np.array([[0, 1], [1, 2], [2, 2], [3, 2], [4, 3], [5, 4]])
+    logits = np.full((6, 3), -9.0)
+    logits[[0, 1, 3, 4, 5], 2] = logits[2, 0] = 9.0
+    row = _row(np.full(6, IGNORED), units)
+    figures = score("token_labels", labels, [example], [row], [logits])
+    assert (figures["entity_f1"], figures["accuracy"]) == (1.0, 1.0)
+
+
 def test_an_entity_is_found_only_in_its_own_text() -> None:
     labels = ["B-P", "O"]
     examples = [Example("a", "", (label,), None, ((0, 1),)) for label in labels]

@@ -34,6 +34,10 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(UserError, match=r"a\.txt: no such file"):
         read_texts(path)
+    packed = tmp_path / "a.txt.gz"
+    packed.write_bytes(gzip.compress(b"text" * 100)[:12] + b"\xff" * 40)
+    with pytest.raises(UserError, match=r"a\.txt\.gz: cannot be read .*copy the file again"):
+        read_texts(packed)
     path.write_bytes(b"a\n\xff\n")
     with pytest.raises(UserError, match=r"a\.txt, line 2: not UTF-8"):
         read_texts(path)

@@ -171,6 +171,20 @@ def test_installing_again_replaces_and_keeps_the_statistics(tmp_path: Path) -> N
     assert np.array_equal(statistics.whitening, np.eye(HIDDEN))
 
 
+def test_a_saved_data_set_teaches_by_its_train_part_alone(tmp_path: Path) -> None:
+    from datasets import Dataset, DatasetDict
+
+    config = write_sets(tmp_path, documents=6)
+    lines = [json.loads(line) for line in Path(config.train[0]).read_text("utf-8").splitlines()]
+    columns = {key: [line[key] for line in lines] for key in ("document", "summary")}
+    empty = {key: [""] for key in columns}  # refused, if it were read
+    parts = {"train": columns, "validation": columns, "test": empty}
+    path = str(tmp_path / "set")
+    DatasetDict({name: Dataset.from_dict(part) for name, part in parts.items()}).save_to_disk(path)
+    (figure,) = train_scorer(replace(config, train=[path], dev=[path], epochs=1), progress=False)
+    assert figure.documents == 6
+
+
 def test_a_classifier_gets_no_scorer(tmp_path: Path) -> None:
     config = write_sets(tmp_path)
     classifier = toy_bundle(tmp_path / "models", "labels", task="classify")

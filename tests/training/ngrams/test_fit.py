@@ -78,6 +78,16 @@ def test_factors(several: bool) -> None:
     assert 0 <= share < 0.05
 
 
+@pytest.mark.parametrize("rows", [4, 10, 30])
+def test_a_few_rows_that_happen_to_be_right_do_not_make_it_certain(rows: int) -> None:
+    generator = np.random.default_rng(0)
+    targets = generator.integers(0, 2, rows)
+    logits = np.eye(2)[targets] * generator.uniform(0.5, 2.0, (rows, 1))
+    shares = weigh(logits, logits, targets)
+    assert 0.5 < shares[0] < 3
+    assert shares[0] == pytest.approx(shares[1], rel=0.05)
+
+
 def test_weighted_classes_as_scikit_learn() -> None:
     texts, asked = different_letters(400, 4), different_letters(50, 5)
     targets = np.array([int(text[0] in "ab") for text in texts])

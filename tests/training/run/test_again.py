@@ -234,7 +234,8 @@ def test_a_bundle_names_what_its_start_saw_its_text_and_its_own_tables(run: Run,
 
     run()
     assert named("encoder") == ["what the start had seen", "texts: 3 documents"]
-    assert named("classes") == [*named("encoder"), f"{tmp_path.name}/train.tsv: 2 rows, sha256 {'0' * 16}"]
+    tables = [f"{tmp_path.name}/{name}.tsv: 2 rows, sha256 {'0' * 16}" for name in ("before", "train")]
+    assert named("classes") == [*named("encoder"), *tables]
     recipe = tmp_path / "recipe.yaml"
     said = recipe.read_text("utf-8").replace("export: {version", "export: {data: [mine, CC0], version", 1)
     recipe.write_text(said, encoding="utf-8")

@@ -137,3 +137,13 @@ def test_missing_files_and_variables(tmp_path: Path) -> None:
     path = write(tmp_path / "r.yaml", SMALLEST)
     with pytest.raises(UserError, match="no such variable; did you mean 'data'"):
         read_recipe(path, {"dta": "x"})
+
+
+def test_what_makes_no_bundle_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: x\noutput: runs\nmodels: models\nstart: somewhere\n"
+        "bundles: {tags: {finetune: {train: [a.jsonl], task: token_labels}}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError, match=r"bundles\.tags\.finetune\.task: token_labels makes no bundle"):
+        read_recipe(tmp_path / "r.yaml")

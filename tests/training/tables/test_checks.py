@@ -8,7 +8,7 @@ import pytest
 
 from training.errors import UserError
 from training.tables import Example, Table
-from training.tables.checks import check_labels, check_overlap, join_tables
+from training.tables.checks import check_dev, check_labels, check_overlap, join_tables
 
 
 def _rows(*rows: tuple[str, str], name: str = "t.tsv") -> list[Example]:
@@ -36,6 +36,20 @@ def test_a_label_that_train_never_had_is_named_with_its_row() -> None:
 def test_no_label_at_all_is_refused() -> None:
     with pytest.raises(UserError, match="no label at all"):
         check_labels([Example("a", "t, line 2", ())], {}, "multi_label")
+    with pytest.raises(UserError, match=r"one label only \(toxic\); take single_label"):
+        check_labels([Example("a", "t, 2", ("toxic",)), Example("b", "t, 3", ())], {}, "multi_label")
+
+
+def test_dev_that_stands_in_test_is_warned_of() -> None:
+    dev, test = _rows(("好 吃", "1"), ("坏", "0")), _rows(("好  吃", "1"), name="test.tsv")
+    (warning,) = check_dev(dev, test)
+    assert warning.startswith("1 dev rows also stand in test (first: t.tsv, line 2 = test.tsv, line 2)")
+    assert check_dev(dev, []) == check_dev(dev, _rows(("新", "1"))) == []
+
+
+def test_labels_in_another_order_are_the_same_labels() -> None:
+    rows = [Example("a", "t, line 2", ("x", "y")), Example("a", "t, line 3", ("y", "x"))]
+    assert check_overlap(rows, {})[1] == []
 
 
 def test_shared_rows_are_counted_and_left_out_on_request() -> None:

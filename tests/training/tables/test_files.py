@@ -95,6 +95,7 @@ def test_windows_line_ends_are_no_part_of_a_cell(tmp_path: Path) -> None:
         ),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl, line 2: a list, not an object"),
         ("a.parquet", b"PAR1 nothing", "a.parquet: not a readable Parquet file"),
+        ("a.tsv", b"\nlabel\ttext\n1\ta\n", "a.tsv, line 1: is blank where the header should be"),
         ("a.tsv.xz", b"not xz", "a.tsv.xz: cannot be unpacked"),
         ("a.tsv.gz", b"not gz", "a.tsv.gz: cannot be unpacked"),
         ("a.xlsx", b"x", "a.xlsx: unknown format; use .tsv, .csv, .jsonl, .parquet"),

@@ -36,6 +36,14 @@ def test_pairs_and_named_columns(tmp_path: Path) -> None:
     assert (table.texts, table.pairs, table.labels) == (["一"], ["二"], ["True"])
 
 
+def test_a_second_text_that_is_not_read_is_warned_of(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"question": "什么？", "sentence": "苹果。", "label": 1})
+    (warning,) = read_table(path).warnings
+    assert "column 'question' is not read; name it in columns.text_pair" in warning
+    assert read_table(path, columns=Columns(text="sentence")).warnings == []
+    assert read_table(path, columns=Columns(text="question", text_pair="sentence")).warnings == []
+
+
 def test_several_labels_from_lists_and_from_cells(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("text\tlabels\n一\tx | y|x\n二\t\n", encoding="utf-8")
@@ -81,6 +89,9 @@ def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None
         ("single_label", {"text": "　", "label": 1}, "line 1: empty text (1 such)"),
         ("single_label", {"text": "\u200b\u200d ", "label": 1}, "line 1: empty text (1 such)"),
         ("multi_label", {"text": "a", "labels": 3}, "line 1: column 'labels' holds a int, not a list"),
+        ("multi_label", {"text": "a", "labels": "['a', 'b']"}, "a list written as text; write a|b"),
+        ("multi_label", {"text": "a", "labels": "[]"}, "a list written as text"),
+        ("token_labels", {"tokens": "['We' 'saw']", "labels": "O O"}, "write the parts with spaces between"),
         ("token_labels", {"tokens": ["a"], "labels": ["O", "O"]}, "line 1: 1 tokens but 2 labels"),
         ("token_labels", {"text": "ab", "tokens": ["b", "a"], "labels": ["O", "O"]}, "'a' does not follow"),
         ("error_detection", {"text": "ab"}, "rows.jsonl: no errors column among text"),
@@ -141,6 +152,7 @@ def test_joined_tokens_are_found_at_their_spans(tokens: list[str]) -> None:
     [
         ("a.tsv", "1\t好\n0\t坏\n", "columns.text, or add a header line such as label<TAB>text"),
         ("a.csv", "1,好\n0,坏\n", "columns.text, or add a header line such as label,text"),
+        ("a.csv", "label;text\n0;坏\n", "columns.text, or write the file with commas"),
     ],
 )
 def test_a_table_without_a_header_is_told_to_add_one(tmp_path: Path, name: str, text: str, cure: str) -> None:
