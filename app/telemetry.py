@@ -50,7 +50,7 @@ class RequestFacts:
     inference_s: float
     items: int
     tokens: int
-    accepted: bool = True
+    accepted: bool = False
     computed: bool = True
 
 
@@ -211,7 +211,7 @@ class Metrics:
             self._dropped.labels("cancelled").inc()
         elif facts.status == 504 and facts.accepted:
             self._dropped.labels("deadline").inc()
-        elif facts.status in (401, 403, 413, 415, 429, 503, 504):
+        elif facts.status in (401, 403, 413, 415, 429, 503, 504) and not facts.accepted:
             self._rejected.labels(facts.error_type).inc()
 
     def refused(self, status: int, error_type: str) -> None:

@@ -255,4 +255,6 @@ class GuardedProtocol(HttpToolsProtocol):
         head = [STATUS_LINE[status], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
         self.transport.close()
+        if in_body:
+            return  # the application's log has the request, as one that was broken off
         self.config.refused(request_id, self.client[0] if self.client else "unknown", status, error)

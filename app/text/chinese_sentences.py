@@ -10,13 +10,13 @@ import regex
 
 from app.text.paragraphs import IS_WIDE
 
-_WIDE_MARKS = "。！？｡﹗﹖‼⁇⁈⁉"
+WIDE_MARKS = "。！？｡﹗﹖‼⁇⁈⁉"
 _DOTS = ".．…⋯"
-MARKS = frozenset(_WIDE_MARKS + "!?" + _DOTS)
-_MARK = regex.compile(f"[{_WIDE_MARKS}!?{_DOTS}]")
+_MARKS = frozenset(WIDE_MARKS + "!?" + _DOTS)
+_MARK = regex.compile(f"[{WIDE_MARKS}!?{_DOTS}]")
 CLOSERS = frozenset("”’」』）)】》〉］]｝}〕〗〛»›﹂﹄〞")
 _OPENERS = frozenset("“‘「『（(【《〈［[｛{〔〖〚«‹﹁﹃〝\"'")
-_FINISHED = MARKS | CLOSERS - frozenset("》〉") | {":"}  # what a bracket that is its own sentence may follow
+_FINISHED = _MARKS | CLOSERS - frozenset("》〉") | {":"}  # what a bracket that is its own sentence may follow
 # After these the sentence goes on although a mark was closed: “走！”，他说
 _CONTINUERS = frozenset("，、：；,:;—–～~·%％°")
 _ELLIPSIS_MINIMUM = 3  # 我……我不知道: fewer characters before an ellipsis are a hesitation, not a sentence
@@ -45,7 +45,7 @@ def chinese_ends(paragraph: str, protected: list[tuple[int, int]]) -> list[int]:
     while match := _MARK.search(paragraph, position):
         mark = match.start()
         position, closed = _marks_and_closers(paragraph, mark, closing)
-        marks = [character for character in paragraph[mark:position] if character in MARKS]
+        marks = [character for character in paragraph[mark:position] if character in _MARKS]
         if inside(mark) or not _is_end(paragraph, start, mark, position, marks, closed):
             continue
         position = skip_trailing(paragraph, position)
@@ -114,7 +114,7 @@ def _marks_and_closers(paragraph: str, position: int, closing: frozenset[int]) -
     closed = False
     while position < len(paragraph):
         character = paragraph[position]
-        if character in MARKS:
+        if character in _MARKS:
             closed = False
         elif character in CLOSERS or position in closing or _is_closing_apostrophe(paragraph, position):
             closed = True
@@ -146,7 +146,7 @@ def _is_end(paragraph: str, start: int, mark: int, after: int, marks: list[str],
         return False
     if paragraph[mark - 1] in _OPENERS and before == mark - 1:
         return False  # 他居然（！）来了
-    if any(character in _WIDE_MARKS for character in marks):
+    if any(character in WIDE_MARKS for character in marks):
         return True
     if not IS_WIDE.match(previous):
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import regex
 import sentencex
 
-from app.text.chinese_sentences import CLOSERS, MARKS, goes_on
+from app.text.chinese_sentences import CLOSERS, WIDE_MARKS, goes_on
 from app.text.paragraphs import WIDE
 
 _RUN = regex.compile(f"[^{WIDE}]+")
@@ -75,7 +75,7 @@ def _ends_before_wide(run: str, following: str) -> bool:
     tail = run.rstrip()
     body = tail.rstrip("".join(CLOSERS) + "\"'")
     # Before further marks the sentence ends after those, as ``chinese_ends`` finds: Wow!！
-    if following in MARKS or goes_on(following, closed=len(body) < len(tail)):
+    if following in WIDE_MARKS or goes_on(following, closed=len(body) < len(tail)):
         return False
     if not body or _MARK.match(body[-1]) is None or _NUMBER.fullmatch(body):
         return False

@@ -25,6 +25,7 @@ FACTS = RequestFacts(
     inference_s=0.1,
     items=3,
     tokens=40,
+    accepted=True,
 )
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,8 +70,17 @@ def test_refusals_and_drops(
 ) -> None:
     metrics = Metrics("0")
     metrics.started()
-    metrics.finished(replace(FACTS, status=status, error_type=error_type, items=0))
+    metrics.finished(
+        replace(FACTS, status=status, error_type=error_type, items=0, accepted=status in (499, 504))
+    )
     assert samples(metrics)[sample] == 1
+
+
+def test_what_failed_in_the_engine_was_not_refused_before_it() -> None:
+    metrics = Metrics("0")
+    metrics.started()
+    metrics.finished(replace(FACTS, status=503, error_type="backend"))
+    assert not [name for name, _ in samples(metrics) if name.startswith("electra_rejected")]
 
 
 def test_what_was_refused_at_its_deadline_was_not_given_up() -> None:

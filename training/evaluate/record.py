@@ -23,6 +23,8 @@ def record_metrics(bundle_dir: Path, metrics: Sequence[Metric], *, failed: bool 
     bundle = read_bundle(bundle_dir)
     manifest = bundle.manifest
     judged = {(metric.data_set, metric.split) for metric in metrics}
+    # A set that has its folder's name before its own now was ambiguous without.
+    judged |= {(name.split("/")[-1], split) for name, split in judged}
     kept = [metric for metric in manifest.metrics if (metric.data_set, metric.split) not in judged]
     experimental = manifest.experimental or failed
     manifest = manifest.model_copy(update={"metrics": [*kept, *metrics], "experimental": experimental})

@@ -32,11 +32,20 @@ def provenance(config: ExportConfig, checkpoint: Path) -> Provenance:
 
 
 def fine_tuning_data(checkpoint: Path) -> list[str]:
-    """What the fine-tuning that made ``checkpoint`` learnt from, each table with its last folder: labelled
-    rows, text that errors were made in, text that a teacher labelled. None where it was not fine-tuned here.
+    """What the fine-tunings that made ``checkpoint`` learnt from, the first first, each table with its
+    last folder: labelled rows, text that errors were made in, text that a teacher labelled. None where it was
+    not fine-tuned here.
     """
+    record = _fine_tuning(checkpoint)
+    before = record.get("config", {})
+    earlier = Path(before["checkpoint"]) if isinstance(before, dict) and "checkpoint" in before else None
+    lines = [] if earlier is None or earlier == checkpoint else fine_tuning_data(earlier)
+    return [*lines, *(line for line in _tables(record) if line not in lines)]
+
+
+def _tables(record: dict[str, Any]) -> list[str]:
     try:
-        data = _fine_tuning(checkpoint)["data"]
+        data = record["data"]
         tables = [
             (Path(table["path"]), table["rows"], table["sha256"])
             for kind in ("train", "corruption", "unlabelled")

@@ -131,7 +131,8 @@ def classifier_quality(model: ServedModel, table: Table) -> Quality:
         truth = np.array([[label in example.labels for label in labels] for example in table.examples])
         chosen = probabilities >= 0.5
         accuracy = float((truth == chosen).all(axis=1).mean())
-        f1 = f1_score(truth, chosen, average="macro", zero_division=0.0)
+        there = np.flatnonzero((truth | chosen).any(axis=0))
+        f1 = f1_score(truth, chosen, average="macro", labels=there, zero_division=0.0) if len(there) else 0.0
     else:
         index = {label: position for position, label in enumerate(labels)}
         truth = np.array([index[label] for label in table.labels])

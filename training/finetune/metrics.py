@@ -72,9 +72,11 @@ def _multi_scores(wanted: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
     given = (logits > 0).astype(np.int64)
     true = wanted.astype(np.int64)
+    there = np.flatnonzero((true | given).any(axis=0))  # as for single labels: those that occur
+    macro = f1_score(true, given, average="macro", labels=there, zero_division=0) if len(there) else 0.0
     return {
         "micro_f1": float(f1_score(true, given, average="micro", zero_division=0)),
-        "macro_f1": float(f1_score(true, given, average="macro", zero_division=0)),
+        "macro_f1": float(macro),
         "exact_match": float(accuracy_score(true, given)),
     }
 

@@ -43,7 +43,7 @@ def read_record(source: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged.
     """
-    unknown = {"origin": str(source), "tokens_seen": 0, "corpus_digest": "unknown"}
+    unknown = {"tokens_seen": 0, "corpus_digest": "unknown"}
     for file in (source / RECORD, source.parent / RECORD):
         if file.is_file():
             try:
@@ -53,7 +53,7 @@ def read_record(source: Path) -> dict[str, Any]:
             if not isinstance(record, dict):
                 raise UserError(f"{file}: no record of a pretraining; copy it anew, or take it away")
             return unknown | record
-    return unknown
+    return {"origin": str(source), **unknown}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -54,8 +54,14 @@ def _source(recipe: Recipe, name: str, start: Path) -> Path:
     named = recipe.bundles[name].own_checkpoint
     if named is None:
         return start
-    own = Path(named).expanduser()
-    return start if own.resolve().is_relative_to(Path(recipe.output).resolve()) else own
+    own, output = Path(named).expanduser(), Path(recipe.output).resolve()
+    if not own.resolve().is_relative_to(output):
+        return own
+    # What this run makes descends from what its maker does, which came before.
+    earlier = list(recipe.bundles)[: list(recipe.bundles).index(name)]
+    maker = own.name.removesuffix("-intermediate")
+    made_here = own.resolve().parent == output / "finetune" and maker in earlier
+    return _source(recipe, maker, start) if made_here else start
 
 
 @dataclass
@@ -107,6 +113,7 @@ class _Making:
     def export(self, checkpoint: Path, generator: Path, record: dict[str, Any], recipe_path: Path) -> Path:
         """The bundle; ``record`` says what had gone into the weights before they were fine-tuned."""
         from training.export import export
+        from training.export.provenance import fine_tuning_data
 
         known: dict[str, Any] = {
             "recipe": recipe_path.as_posix(),
@@ -120,9 +127,11 @@ class _Making:
         if not self.parts.is_classifier and generator.is_dir():
             known["generator"] = str(generator)
         config = self.recipe.export_config(self.name, **known)
-        own = config.data or [*record.get("text", []), *self._learnt_from(Path(config.checkpoint))]
+        own = config.data or [*record.get("text", []), *fine_tuning_data(Path(config.checkpoint))]
         config = replace(config, data=list(dict.fromkeys([*record.get("data", []), *own])))
-        others = _others([config.checkpoint, config.generator], [checkpoint, generator])
+        # `origin` knows the networks that the recipe starts from, and none beside a checkpoint of its own.
+        made = [checkpoint] if self.parts.own_checkpoint else [checkpoint, generator]
+        others = _others([config.checkpoint, config.generator], made)
         version = [Path(self.recipe.models) / self.name / config.version] if config.version else []
         place: str = self.stages.run(
             f"export-{self.name}",
@@ -138,16 +147,6 @@ class _Making:
         # What comes next writes into the bundle: one that is exported again lacks what had been put there.
         self.origin = [*self.origin, self.stages.mark(f"export-{self.name}")]
         return Path(place)
-
-    def _learnt_from(self, checkpoint: Path) -> list[str]:
-        """Lines of the card: what it was fine-tuned on, the intermediate task first."""
-        from training.export.provenance import fine_tuning_data
-
-        own = fine_tuning_data(checkpoint)
-        named = any("checkpoint" in part for part in (self.parts.export, self.parts.finetune or {}))
-        if self.parts.intermediate is None or named:
-            return own
-        return [*fine_tuning_data(checkpoint.with_name(f"{self.name}-intermediate")), *own]
 
     def fit_scorer(self, place: Path) -> None:
         """Put the trained sentence scorer into the bundle."""

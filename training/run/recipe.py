@@ -134,8 +134,9 @@ class Recipe:
 
     def evaluate_config(self, bundle: str, output: Path) -> EvaluateConfig:
         """The evaluation of ``bundle``; its figures go into the bundle where the recipe does not refuse."""
-        values = {"output": str(output), "record": True, **self._table_keys(bundle)}
-        values |= self.bundles[bundle].evaluate or {}
+        own = self.bundles[bundle].evaluate or {}
+        # Figures of a precision that the recipe asks for need not be those of what is served.
+        values = {"output": str(output), "record": "precision" not in own, **self._table_keys(bundle)} | own
         return from_mapping(EvaluateConfig, values, f"{self.name}: bundles.{bundle}.evaluate")
 
 

@@ -127,29 +127,19 @@ def protected_ranges(text: str, options: DetectOptions) -> Iterator[tuple[int, i
 def _occurrences(text: str, wanted: str) -> Iterator[tuple[int, int]]:
     """Ranges that occurrences of ``wanted`` cover, those that overlap among them; in linear time.
 
-    No two occurrences are nearer to each other than the shortest period of ``wanted``, and those at just this
-    distance make one range: of 哈哈 in 哈哈哈 all three characters.
+    Occurrences that follow each other at one distance, as in a row of equal characters, make one range.
     """
-    period = _shortest_period(wanted)
-    tail = wanted[-period:]
     start = text.find(wanted)
     while start >= 0:
         end = start + len(wanted)
-        while text.startswith(tail, end):
-            end += period
+        again = text.find(wanted, start + 1, end + len(wanted) - 1)
+        if again >= 0:
+            step = again - start
+            tail = wanted[-step:]
+            while text.startswith(tail, end):
+                end += step
         yield start, end
-        start = text.find(wanted, end - len(wanted) + period)
-
-
-def _shortest_period(string: str) -> int:
-    """The least distance at which ``string`` repeats itself (failure function of Knuth, Morris, Pratt)."""
-    borders = [0] * len(string)
-    for place in range(1, len(string)):
-        border = borders[place - 1]
-        while border and string[place] != string[border]:
-            border = borders[border - 1]
-        borders[place] = border + (string[place] == string[border])
-    return len(string) - borders[-1]
+        start = text.find(wanted, end - len(wanted) + 1)
 
 
 def _threshold(model: ServedModel, threshold: float | ThresholdName) -> float:

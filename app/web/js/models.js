@@ -6,6 +6,7 @@ import { chooseOption } from "./settings.js";
 
 let models = [];
 let loading = Promise.resolve();
+const PATIENCE_MS = 3000;
 const listeners = new Set();
 
 /** Call `listener` whenever the list of models is there or new. */
@@ -24,9 +25,16 @@ export function chosenModel(select) {
   return candidates.find((model) => model.id === select.value) ?? candidates.find((model) => model.default) ?? candidates[0];
 }
 
-/** Resolves when the list that was asked for is there, or will not come: before that nobody knows what a model can do. */
-export function modelsAnswered() {
-  return loading;
+/**
+ * Resolves when the list that was asked for is there or will not come: before that nobody knows what a model can do. A
+ * list that takes longer than `PATIENCE_MS`, or a `signal` that aborts, ends the wait too.
+ */
+export function modelsAnswered(signal) {
+  const enough = new Promise((resolve) => {
+    setTimeout(resolve, PATIENCE_MS);
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+  return Promise.race([loading, enough]);
 }
 
 /**

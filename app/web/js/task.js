@@ -58,7 +58,7 @@ export function createTask({ name, requests, draw }) {
     writeHash(name, { text: sent, ...settings() });
     const clock = startWork();
     try {
-      await modelsAnswered();
+      await modelsAnswered(mine.signal);
       mine.signal.throwIfAborted();
       const asked = requests(settings(), sent, model());
       const answers = await Promise.all(asked.map((each) => post(each.path, each.body, mine.signal)));

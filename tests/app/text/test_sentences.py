@@ -105,6 +105,7 @@ MIXED = [
     ("他喊：“Stop!”。我停了。", ["他喊：“Stop!”。", "我停了。"]),
     ("Wow!！真好。Are you?？是吗", ["Wow!！", "真好。", "Are you?？", "是吗"]),
     ("I say stop!的确。", ["I say stop!", "的确。"]),
+    ("He left.．我们走吧。", ["He left.", "．我们走吧。"]),
     ("用了 3.5 GB 内存。Great！Next one.", ["用了 3.5 GB 内存。", "Great！", "Next one."]),
 ]
 

@@ -115,18 +115,17 @@ def test_files_of_one_name_are_told_apart_by_their_folders(
         judge_real_errors(detector, EvaluateConfig(errors=[str(places[0])] * 2), tmp_path, progress=False)
 
 
-def test_a_saved_data_set_is_judged_on_its_test_part(
-    detector: ServedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_saved_data_set_is_judged_on_its_test_part(detector: ServedModel, tmp_path: Path) -> None:
     from datasets import Dataset, DatasetDict
 
     parts = {
-        part: Dataset.from_dict({"text": [text] * 2, "errors": [[4], []]})
-        for part, text in {"train": "我喜欢吃错果。", "test": "我喜欢吃坏果。"}.items()
+        part: Dataset.from_dict({"text": ["我喜欢吃坏果。"] * count, "errors": [[4]] * count})
+        for part, count in {"train": 5, "test": 2}.items()
     }
     DatasetDict(parts).save_to_disk(str(tmp_path / "set"))
     asked = EvaluateConfig(errors=[str(tmp_path / "set")])
-    assert some_texts(asked) == ["我喜欢吃坏果。"] * 2
+    assert len(some_texts(asked)) == 2
+    assert judge_real_errors(detector, asked, tmp_path, progress=False).figures["set"]["texts"] == 2
 
 
 def test_the_section_on_corrupted_text(detector: ServedModel, tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ def test_new_figures_take_the_place_of_old_ones_on_the_same_data(toys: Path, tmp
     local_model(directory)
 
 
+def test_figures_of_a_name_that_was_ambiguous_go(toys: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "labels" / "1"
+    shutil.copytree(toys / "labels" / "1", directory)
+    record_metrics(directory, [metric("a", 0.1), metric("b", 0.2)])
+    record_metrics(directory, [metric("x/a", 0.3), metric("y/a", 0.4)])
+    assert [m.data_set for m in read_bundle(directory).manifest.metrics] == ["b", "x/a", "y/a"]
+
+
 def test_a_bundle_that_failed_is_experimental_for_good(toys: Path, tmp_path: Path) -> None:
     directory = tmp_path / "labels" / "1"
     shutil.copytree(toys / "labels" / "1", directory)

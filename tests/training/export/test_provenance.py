@@ -54,6 +54,17 @@ def test_text_of_made_errors_and_of_a_teacher_is_named_too(tmp_path: Path) -> No
     assert named == ["x/train.txt", "x/corruption.txt", "x/unlabelled.txt"]
 
 
+def test_what_the_first_of_two_fine_tunes_learnt_from_comes_first(tmp_path: Path) -> None:
+    before = None
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        record: dict = {"data": {"train": [{"path": f"/x/{name}.tsv", "rows": 2, "sha256": "ab" * 32}]}}
+        record |= {} if before is None else {"config": {"checkpoint": str(before)}}
+        (tmp_path / name / "finetune.json").write_text(json.dumps(record))
+        before = tmp_path / name
+    assert [line.split(":")[0] for line in fine_tuning_data(tmp_path / "two")] == ["x/one.tsv", "x/two.tsv"]
+
+
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"data": []}'])
 def test_a_checkpoint_from_elsewhere(text: str | None, tmp_path: Path) -> None:
     if text is not None:

@@ -54,6 +54,9 @@ def test_what_a_record_does_not_tell_is_not_known(tmp_path: Path) -> None:
     (tmp_path / "pretrain.json").write_text('{"tokens_seen": 7}')
     assert read_record(tmp_path / "discriminator")["tokens_seen"] == 7
     assert read_record(tmp_path)["corpus_digest"] == "unknown"
+    whole = {"tokens_seen": 7, "corpus_digest": "c", "hardware": "a"}
+    (tmp_path / "pretrain.json").write_text(json.dumps(whole))
+    assert read_record(tmp_path) == whole, "digests of runs are made of it"
 
 
 def test_nothing_to_start_from(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(output / "config.json", json.dumps(config.label_names))
         tables = [{"path": path, "rows": 2, "sha256": "0" * 64} for path in config.train]
         report = FINETUNED | {"seconds": time.time_ns(), "data": {"train": tables}}
+        report |= {"config": {"checkpoint": config.checkpoint}}
         put(output / "finetune.json", json.dumps(report))
         return {}
 
@@ -274,6 +275,17 @@ def test_a_bundle_of_a_checkpoint_of_its_own_does_not_tell_of_the_start(
     table = {"path": "mine/train.tsv", "rows": 2, "sha256": "1" * 64}
     put(own / "discriminator" / "finetune.json", json.dumps({"data": {"train": [table]}}))
     assert encoder_of(own / "discriminator")["data"] == ["mine", f"mine/train.tsv: 2 rows, sha256 {'1' * 16}"]
+
+
+def test_another_generator_beside_a_checkpoint_of_its_own_is_another_bundle(
+    encoder_of: Callable[[Path], dict[str, Any]], run: Run, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    put(own / "generator" / "config.json", "{}")
+    encoder_of(own / "discriminator")
+    assert run() == []
+    put(own / "generator" / "model.safetensors", "others")
+    assert "export-encoder" in run()
 
 
 def test_a_checkpoint_that_the_run_itself_makes_descends_from_the_start(

@@ -139,6 +139,17 @@ def test_missing_files_and_variables(tmp_path: Path) -> None:
         read_recipe(path, {"dta": "x"})
 
 
+def test_figures_of_a_precision_that_is_asked_for_are_not_recorded_unasked(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: x\noutput: runs\nmodels: models\nstart: somewhere\n"
+        "bundles: {a: {evaluate: {errors: [e.jsonl], precision: fp32}}, b: {evaluate: {errors: [e.jsonl]}}}\n",
+        encoding="utf-8",
+    )
+    recipe = read_recipe(tmp_path / "r.yaml")
+    assert not recipe.evaluate_config("a", tmp_path).record
+    assert recipe.evaluate_config("b", tmp_path).record
+
+
 def test_what_makes_no_bundle_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "name: x\noutput: runs\nmodels: models\nstart: somewhere\n"
