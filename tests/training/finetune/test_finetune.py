@@ -289,7 +289,7 @@ def test_seeds_and_unlabelled_text_become_one_model(config: FinetuneConfig, tmp_
 
 def test_several_labels(config: FinetuneConfig, tmp_path: Path) -> None:
     rows = [
-        {"text": f"味道很好{at}" if at % 2 else f"服务冷淡{at}", "labels": ["taste"] * (at % 2)}
+        {"text": f"味道很好{at}" if at % 2 else f"服务冷淡{at}", "labels": ["taste" if at % 2 else "service"]}
         for at in range(20)
     ]
     path = _jsonl(tmp_path / "several.jsonl", rows)

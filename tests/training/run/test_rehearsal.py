@@ -131,5 +131,5 @@ def test_the_recipe_of_the_bundles_that_ship_is_rehearsed(
     assert said.count("n-grams") == 6
     assert "left out of train" in warned
     assert "on reviews + more (test, 80 rows)" in said
-    assert "The bundle's default is scorer" in said
+    assert "scorer, mean against lead on the same documents" in said
     assert list(tmp_path.iterdir()) == []
