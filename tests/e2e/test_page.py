@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from tests.browser import REFUSED, Watch, watched_context, watched_page
 
@@ -347,6 +348,21 @@ def test_a_link_restores_text_settings_and_result(browser: Browser, page_server:
         expect(detect.get_by_label("标记单位")).to_have_value("char")
         expect(detect.locator("#threshold-value")).to_have_text("0.70")
         expect(page.locator("#tab-detect")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_link_waits_to_know_what_its_model_can_do(page: Page, page_server: str) -> None:
+    def late(route: Route) -> None:
+        listed = route.fetch().json()
+        for model in listed["data"]:
+            model["suggestions"] = False
+        time.sleep(0.5)
+        route.fulfill(json=listed)
+
+    page.goto("about:blank")
+    page.route("**/v1/models", late)
+    with page.expect_request("**/detect-replaced") as asked:
+        page.goto(f"{page_server}#detect?text=今天错气很好")
+    assert asked.value.post_data_json["suggestions"] == 0
 
 
 def test_a_link_restores_the_length_in_its_own_unit(page: Page, page_server: str) -> None:

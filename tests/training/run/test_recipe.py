@@ -142,7 +142,8 @@ def test_missing_files_and_variables(tmp_path: Path) -> None:
 def test_figures_of_a_precision_that_is_asked_for_are_not_recorded_unasked(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "name: x\noutput: runs\nmodels: models\nstart: somewhere\n"
-        "bundles: {a: {evaluate: {errors: [e.jsonl], precision: fp32}}, b: {evaluate: {errors: [e.jsonl]}}}\n",
+        "bundles:\n  a: {evaluate: {errors: [e.jsonl], precision: fp32}}\n"
+        "  b: {evaluate: {errors: [e.jsonl]}}\n",
         encoding="utf-8",
     )
     recipe = read_recipe(tmp_path / "r.yaml")
