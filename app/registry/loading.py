@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 _Kind = tuple[GraphName, Precision, bool, int, int]
 POSITION_VALUES = 4_000_000
 """Most values of generator logits in one batch: 16 MB."""
+PROBE_TOKENS = 4
+"""Of the row that tells faults of the engine from those of texts: few, for it runs after every failed batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Loader:
         session = self._open(bundle, graph, precision, kind)
         try:
             check_graph(bundle, graph, session)
+            probe = sample_rows(GraphShape.of(bundle, graph), 1, PROBE_TOKENS)
+            session.run(probe)
             measured = self._calibrated(session, GraphShape.of(bundle, graph), kind)
         except BaseException:
             session.close()
@@ -152,7 +156,7 @@ class Loader:
             measured.seconds_per_token,
             measured.overhead_tokens,
             batch_positions=max(1, POSITION_VALUES // manifest.vocab_size),
-            probe=sample_rows(GraphShape.of(bundle, graph), 1)[0],
+            probe=probe[0],
         )
 
     def _precision(self, bundle: Bundle, graph: GraphName) -> Precision | None:

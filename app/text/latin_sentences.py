@@ -6,11 +6,15 @@ input's length on non-ASCII text, so it never sees more than a few thousand char
 
 from __future__ import annotations
 
+import logging
+
 import regex
 import sentencex
 
 from app.text.chinese_sentences import CLOSERS, WIDE_MARKS, goes_on
 from app.text.paragraphs import WIDE
+
+_log = logging.getLogger(__name__)
 
 _RUN = regex.compile(f"[^{WIDE}]+")
 _MARK = regex.compile(r"[.!?…؟۔։।]")
@@ -18,7 +22,9 @@ _WORD = regex.compile(r"[\p{L}\p{Nd}]")
 _LIST_MARKER = regex.compile(r"\s*\(?(?:\p{Nd}{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]\s*")
 _NUMBER = regex.compile(r"[\s\p{Nd}.]*")
 _SURE_END = regex.compile(r"(?:[!?]|…|\.\.\.)$")
-_BREAK = regex.compile(r"[\n\r\x0b\x0c\x85\u2028\u2029\t]")
+# A plain space in the place of each: sentencex takes line breaks for ends, and panics at a letter, a space of
+# several bytes and a full stop.
+_SPACE = regex.compile(r"\s")
 # Half of a pair: it cannot be written as UTF-8, which sentencex reads.
 _SURROGATE = regex.compile(r"\p{Cs}")
 _PIECE = 2048
@@ -35,7 +41,7 @@ def latin_ends(paragraph: str) -> list[int]:
         run = match.group()
         if _MARK.search(run) is None or _WORD.search(run) is None:
             continue
-        shadow = _SURROGATE.sub("\ufffd", _BREAK.sub(" ", run))
+        shadow = _SURROGATE.sub("\ufffd", _SPACE.sub(" ", run))
         ends.extend(start + inner for inner in _inner_ends(shadow) if not _is_marker(paragraph, start, inner))
         if end < len(paragraph) and _ends_before_wide(shadow, paragraph[end]):
             ends.append(end)
@@ -62,7 +68,15 @@ def _inner_ends(run: str) -> list[int]:
 
 
 def _boundaries(piece: str) -> list[int]:
-    return [int(boundary["end_index"]) for boundary in sentencex.get_sentence_boundaries("en", piece)]
+    try:
+        found = sentencex.get_sentence_boundaries("en", piece)
+    except BaseException as error:
+        # Its panics are no Exception, and the request would end without an answer: rather a long sentence.
+        if type(error).__name__ != "PanicException":
+            raise
+        _log.warning("sentencex panicked (%s)", error)
+        return []
+    return [int(boundary["end_index"]) for boundary in found]
 
 
 def _is_marker(paragraph: str, run_start: int, inner: int) -> bool:

@@ -115,6 +115,29 @@ def test_hard_cases(text: str, expected: list[str]) -> None:
     assert stripped(text) == expected
 
 
+@pytest.mark.parametrize("space", ["\u3000", "\xa0", "\u2003", "\u2028"])
+def test_a_letter_and_a_wide_space_before_a_full_stop(space: str) -> None:
+    text = f"See Figure A{space}. Then go home. 好。"
+    assert "".join(sentences(text)) == text
+    assert sentences(text)[-1] == "好。"
+
+
+def test_a_splitter_that_panics_ends_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # as pyo3's
+        pass
+
+    def panic(*_: object) -> None:
+        raise PanicException("end byte index 3 is not a char boundary")
+
+    monkeypatch.setattr("sentencex.get_sentence_boundaries", panic)
+    assert sentences("He left. She stayed.好。") == ["He left. She stayed.好。"]
+    monkeypatch.setattr(
+        "sentencex.get_sentence_boundaries", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        sentences("He left. She stayed.")
+
+
 def test_long_chinese_sentence_is_split_into_clauses() -> None:
     clauses = [
         "一是坚持以人民为中心的发展思想，着力保障和改善民生；",
