@@ -27,7 +27,7 @@ _Kind = tuple[GraphName, Precision, bool, int, int]
 POSITION_VALUES = 4_000_000
 """Most values of generator logits in one batch: 16 MB."""
 PROBE_TOKENS = 4
-"""Of the row that tells faults of the engine from those of texts: few, for it runs after every failed batch."""
+"""Of the row that tells the engine's faults from those of texts: few, as it runs after failed batches."""
 
 
 @dataclass(frozen=True, slots=True)
