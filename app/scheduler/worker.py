@@ -226,7 +226,8 @@ def run_batch(batch: Batch, clock: Callable[[], float]) -> Report:
 
 def _fault(lane: Lane, results: Sequence[tuple[Entry, Result]]) -> str:
     """What is wrong with the engine, as far as a row that it computed before can tell; empty if nothing."""
-    if lane.probe is None or not all(isinstance(result, Exception) for _, result in results):
+    errors = [result for _, result in results if isinstance(result, Exception)]
+    if lane.probe is None or not errors or len(errors) < len(results):
         return ""
     try:
         lane.session.run([lane.probe])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Container
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.call import Call, ClientGone, open_call
 from app.api.lifecycle import Lifecycle
 from app.api.middleware.headers import SECURITY_HEADERS
+from app.api.protocol import Refused
 from app.errors import ServiceError
 from app.telemetry import Metrics, RequestFacts
 from app.tracing import Span, Tracer
@@ -111,7 +112,7 @@ class Observe:
             _log.info("request", extra={"fields": _fields(call, facts)})
 
 
-def refusals(metrics: Metrics | None, access_log: bool) -> Callable[[str, str, int, ServiceError], None]:
+def refusals(metrics: Metrics | None, access_log: bool) -> Refused:
     """Counts and logs what the protocol refuses before there is a request: id, address, status and error."""
 
     def refused(request_id: str, caller: str, status: int, error: ServiceError) -> None:
