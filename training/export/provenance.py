@@ -31,15 +31,17 @@ def provenance(config: ExportConfig, checkpoint: Path) -> Provenance:
     )
 
 
-def fine_tuning_data(checkpoint: Path) -> list[str]:
+def fine_tuning_data(checkpoint: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
     """What the fine-tunings that made ``checkpoint`` learnt from, the first first, each table with its
     last folder: labelled rows, text that errors were made in, text that a teacher labelled. None where it was
-    not fine-tuned here.
+    not fine-tuned here. ``seen`` are later ones: folders that were written in turns could lead back to them.
     """
     record = _fine_tuning(checkpoint)
     before = record.get("config", {})
-    earlier = Path(before["checkpoint"]) if isinstance(before, dict) and "checkpoint" in before else None
-    lines = [] if earlier is None or earlier == checkpoint else fine_tuning_data(earlier)
+    lines: list[str] = []
+    if isinstance(before, dict) and "checkpoint" in before:
+        earlier, seen = Path(before["checkpoint"]), seen | {checkpoint.resolve()}
+        lines = [] if earlier.resolve() in seen else fine_tuning_data(earlier, seen)
     return [*lines, *(line for line in _tables(record) if line not in lines)]
 
 

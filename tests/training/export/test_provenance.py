@@ -63,6 +63,11 @@ def test_what_the_first_of_two_fine_tunes_learnt_from_comes_first(tmp_path: Path
         (tmp_path / name / "finetune.json").write_text(json.dumps(record))
         before = tmp_path / name
     assert [line.split(":")[0] for line in fine_tuning_data(tmp_path / "two")] == ["x/one.tsv", "x/two.tsv"]
+    # Written in turns, the two lead to each other.
+    record = json.loads((tmp_path / "one" / "finetune.json").read_text())
+    record["config"] = {"checkpoint": str(tmp_path / "two")}
+    (tmp_path / "one" / "finetune.json").write_text(json.dumps(record))
+    assert len(fine_tuning_data(tmp_path / "two")) == 2
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"data": []}'])
