@@ -71,8 +71,8 @@ def _boundaries(piece: str) -> list[int]:
     try:
         found = sentencex.get_sentence_boundaries("en", piece)
     except BaseException as error:
-        # Its panics are no Exception, and the request would end without an answer: rather a long sentence. Their
-        # message may quote the text, which is not for the log.
+        # Its panics are no Exception, and the request would end without an answer: rather a long sentence.
+        # Their message may quote the text, which is not for the log.
         if type(error).__name__ != "PanicException":
             raise
         _log.warning("sentencex panicked; a part of a text stays one sentence")

@@ -34,7 +34,7 @@ def provenance(config: ExportConfig, checkpoint: Path) -> Provenance:
 def fine_tuning_data(checkpoint: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
     """What the fine-tunings that made ``checkpoint`` learnt from, the first first, each table with its
     last folder: labelled rows, text that errors were made in, text that a teacher labelled. None where it was
-    not fine-tuned here. ``seen`` are later ones: folders that were written in turns could lead back to them.
+    not fine-tuned here. ``seen`` are later ones: folders written in turns could lead back to them.
     """
     record = _fine_tuning(checkpoint)
     before = record.get("config", {})
