@@ -108,8 +108,8 @@ def _serve(
     # Imported late: --help and mistakes in settings answer at once.
     from app.api.middleware.observe import refusals
     from app.api.server import Server, make_config
+    from app.logs import configure_logging
     from app.main import create_app
-    from app.telemetry import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
 

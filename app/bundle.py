@@ -6,43 +6,24 @@ other than this module says.
 
 Graphs and their tensors (``batch`` and ``tokens`` are dynamic):
 
-- ``model`` of an ``encode`` bundle: ``input_ids, attention_mask, token_type_ids`` (int64 ``[batch,
-tokens]``) ->
-  ``logits`` (float32 ``[batch, tokens]``, replaced-token logits) and ``hidden`` (float32 ``[batch, tokens,
+- ``model`` of an ``encode`` bundle: ``input_ids, attention_mask, token_type_ids`` (int64 ``[batch, tokens]``)
+  -> ``logits`` (float32 ``[batch, tokens]``, replaced-token logits) and ``hidden`` (float32 ``[batch, tokens,
   hidden]``, the layers named by ``pooling.layers``, averaged).
 - ``generator`` of an ``encode`` bundle: the same three inputs and ``positions`` (int64 ``[positions]``,
-indices into
-  the flattened ``[batch * tokens]`` grid) -> ``logits`` (float32 ``[positions, vocabulary]``).
+  indices into the flattened ``[batch * tokens]`` grid) -> ``logits`` (float32 ``[positions, vocabulary]``).
 - ``model`` of a ``classify`` bundle: the same three inputs -> ``logits`` (float32 ``[batch, labels]``).
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Literal[1] = 1
-# What a system or device says of itself, not of the file that was asked for.
-_PASSING = frozenset(
-    {
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ESTALE,
-        errno.EAGAIN,
-        errno.ETIMEDOUT,
-        errno.EBUSY,
-    }
-)
 MANIFEST_NAME = "bundle.json"
 TOKENIZER_NAME = "tokenizer.json"
 
@@ -235,90 +216,6 @@ class Bundle:
     @property
     def tokenizer_file(self) -> Path:
         return self.path / self.manifest.tokenizer.path
-
-
-def file_entry(root: Path, relative: str) -> FileEntry:
-    """Describe ``root / relative`` for a manifest."""
-    path = root / relative
-    return FileEntry(path=relative, sha256=sha256_of(path), bytes=path.stat().st_size)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in chunks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_bundle(path: Path, *, verify: bool = True, in_place: bool = True) -> Bundle:
-    """Read and verify ``path/bundle.json``; with ``verify`` every file's size and checksum too, with
-    ``in_place`` that it stands in a directory ``name/version``.
-
-    Raises:
-        BundleError: missing or malformed manifest, name or version that disagrees with the directory,
-            missing file, changed byte.
-        OSError: the device or the system failed, not the bundle.
-    """
-    manifest_path = path / MANIFEST_NAME
-    try:
-        raw = json.loads(manifest_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _no_manifest(path) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        if isinstance(error, OSError) and error.errno in _PASSING:
-            raise
-        raise BundleError(manifest_path, f"cannot be read ({error})", "export the bundle again") from None
-    try:
-        manifest = Manifest.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "document"
-        raise BundleError(
-            manifest_path, f"key {key}: {first['msg']}", "fix the key or export again"
-        ) from None
-    if in_place and (manifest.name, manifest.version) != (path.parent.name, path.name):
-        raise BundleError(
-            manifest_path,
-            f"says {manifest.name}/{manifest.version} but stands in {path.parent.name}/{path.name}",
-            "move the directory or export again",
-        )
-    if verify:
-        for entry in manifest.files():
-            _verify_file(path, entry)
-    return Bundle(path, manifest)
-
-
-def _no_manifest(path: Path) -> BundleError:
-    if not path.exists():
-        return BundleError(path, "does not exist", "check the path")
-    versions = sorted(path.glob(f"*/{MANIFEST_NAME}"), key=lambda file: (len(file.parent.name), file))
-    if versions:
-        return BundleError(path, "is not a bundle but holds bundles", f"give {versions[-1].parent}")
-    return BundleError(path / MANIFEST_NAME, "is missing", "export the bundle again")
-
-
-def _verify_file(root: Path, entry: FileEntry) -> None:
-    file = root / entry.path
-    if not file.is_file():
-        raise BundleError(file, "is missing", "copy the whole bundle again")
-    if file.stat().st_size != entry.bytes:
-        raise BundleError(
-            file,
-            f"has {file.stat().st_size} bytes, bundle.json says {entry.bytes}",
-            "copy the whole bundle again",
-        )
-    if sha256_of(file) != entry.sha256:
-        raise BundleError(file, "differs from its checksum in bundle.json", "copy the whole bundle again")
-
-
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write ``path/bundle.json`` last and atomically: without it the directory is no bundle."""
-    temporary = path / f"{MANIFEST_NAME}.tmp"
-    text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=2)
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path / MANIFEST_NAME)
 
 
 def version_key(version: str) -> list[tuple[int, int, str]]:

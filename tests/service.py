@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from app.api.call import ARRIVED
 from app.api.lifecycle import Lifecycle
-from app.bundle import GraphName, Task, read_bundle
+from app.bundle import GraphName, Task
+from app.bundle_files import read_bundle
 from app.errors import ModelNotFound
 from app.main import create_app
 from app.registry import GraphInfo, ModelInfo
@@ -94,7 +95,6 @@ class FixedModels:
                 default=True,
                 graphs={"model": GraphInfo("onnxruntime", "fp32", 512, 1000.0)},
                 loaded_at=0.0,
-                load_seconds=0.0,
                 bundle=model.bundle,
             )
             for model in self.served.values()

@@ -28,6 +28,7 @@ _TEST_OF = {
     "app/runtime/openvino_session.py": "tests/app/runtime/test_sessions.py",
     "app/scheduler/engine.py": "tests/app/scheduler/test_scheduler.py",
     "app/scheduler/errors.py": "tests/app/test_errors.py",
+    "app/scheduler/observer.py": "tests/app/scheduler/test_scheduler.py",
     "app/tasks/detect/results.py": "tests/app/tasks/detect/test_task.py",
     "app/tasks/summarize/results.py": "tests/app/tasks/summarize/test_task.py",
     "app/text/chinese_sentences.py": "tests/app/text/test_sentences.py",

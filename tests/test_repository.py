@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import MANIFEST_NAME, read_bundle
+from app.bundle import MANIFEST_NAME
+from app.bundle_files import read_bundle
 
 ROOT = Path(__file__).parents[1]
 # Of everything under models/. A clone also carries what these versions replaced.

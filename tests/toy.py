@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from app import bundle as b
+from app.bundle_files import file_entry, write_manifest
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN = 16
@@ -256,8 +257,8 @@ def toy_bundle(
         hidden_size=HIDDEN,
         special_tokens=b.SpecialTokens(pad=0, unk=1, cls=2, sep=3, mask=4),
         graphs=graphs,
-        tokenizer=b.file_entry(root, b.TOKENIZER_NAME),
-        card=b.file_entry(root, "README.md"),
+        tokenizer=file_entry(root, b.TOKENIZER_NAME),
+        card=file_entry(root, "README.md"),
         calibration=b.Calibration(
             thresholds={"balanced": 0.5, "precise": 0.9, "sensitive": 0.2}, fitted_on="toy", date="2026-01-01"
         )
@@ -274,13 +275,13 @@ def toy_bundle(
             date=date.today().isoformat(),
         ),
     )
-    b.write_manifest(root, manifest)
+    write_manifest(root, manifest)
     return root
 
 
 def _graph(root: Path, file: str, inputs: list[str], outputs: list[str]) -> b.Graph:
     return b.Graph(
-        inputs=inputs, outputs=outputs, files={"fp32": b.file_entry(root, file)}, default_precision="fp32"
+        inputs=inputs, outputs=outputs, files={"fp32": file_entry(root, file)}, default_precision="fp32"
     )
 
 

@@ -1,4 +1,4 @@
-"""The one exception that a command turns into one line and a non-zero exit."""
+"""The exceptions that a command turns into one line and a non-zero exit."""
 
 from __future__ import annotations
 

@@ -1,33 +1,21 @@
-"""What the machine gives: its name, processors that may be used, bfloat16, and how fast it multiplies."""
+"""What the machine gives: its name, bfloat16, and how fast it multiplies."""
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from pathlib import Path
 
 import torch
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+from app.runtime.threads import available_threads
+
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def default_device() -> torch.device:
     """CUDA where it is there, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def granted_threads(quota_file: Path = _QUOTA) -> int:
-    """Processors that this process may use: its affinity, and the container's quota where there is one."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text(encoding="ascii").split()
-        if quota != "max":
-            processors = min(processors, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass  # no cgroup v2 here
-    return processors
 
 
 def native_bfloat16(device: torch.device) -> bool:
@@ -46,7 +34,7 @@ def hardware_name() -> str:
     lines = (line for line in _cpu_info().splitlines() if line.startswith("model name"))
     named = next((line.split(":", 1)[1].strip() for line in lines), "")
     name = named or platform.processor() or platform.machine() or "CPU"
-    return f"{name}, {granted_threads()} cores"
+    return f"{name}, {available_threads()} cores"
 
 
 def matmul_rate(

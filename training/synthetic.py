@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.bundle import sha256_of
+from app.bundle_files import sha256_of
 from training.corpus import CorpusConfig, SourceConfig, build
 from training.files import atomic_file
 from training.pretrain.config import PhaseConfig, PretrainConfig

@@ -12,12 +12,13 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from app.bundle import TOKENIZER_NAME, SpecialTokens, sha256_of
+from app.bundle import TOKENIZER_NAME, SpecialTokens
+from app.bundle_files import sha256_of
 from training.errors import UserError
 from training.files import atomic_file
 
@@ -25,6 +26,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHINESE_PUNCTUATION = "，。、；：？！“”‘’—…（）《》〈〉【】「」『』〔〕·～￥％"
 LATIN_ALPHABET = "".join(map(chr, range(0x21, 0x7F)))
 _LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl"}
+_FREQUENT = 8  # times that a character outside the fixed alphabet must be seen
 _LONGEST_WORD = 100  # characters; a longer run without a space is one [UNK], as in BERT
 
 
@@ -59,8 +61,8 @@ def untrained(vocabulary: dict[str, int], *, lowercase: bool, strip_accents: boo
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
     # Digits one by one (½ and ① too): numbers compose, and a wrong digit can be pointed at. Symbols (～ ￥
-    # emoji) are words of their own:
-    # they are not punctuation to Unicode, and would turn the word they touch into [UNK].
+    # emoji) are words of their own: they are not punctuation to Unicode, and would turn the word they touch
+    # into [UNK].
     single = pre_tokenizers.Split(Regex(r"\p{N}|\p{S}"), behavior="isolated")
     return pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), single])
 
@@ -88,33 +90,27 @@ def train_tokenizer(
     *,
     lowercase: bool = True,
     strip_accents: bool = True,
-    minimum_hanzi_count: int = 8,
 ) -> Tokenizer:
     """Train WordPiece on ``texts``.
 
     The alphabet is chosen first: GB 2312, the printable ASCII, Chinese punctuation, and every further
-    character seen at least ``minimum_hanzi_count`` times; what remains of ``vocab_size`` goes to word pieces
+    character seen at least ``_FREQUENT`` times; what remains of ``vocab_size`` goes to word pieces
     by frequency.
 
     Raises:
         UserError: no text at all, or a ``vocab_size`` that cannot hold the alphabet.
     """
-    counts: Counter[str] = Counter()
     shell = untrained({"[UNK]": 0}, lowercase=lowercase, strip_accents=strip_accents)
-
-    def counted() -> Iterator[str]:
-        for text in texts:
-            counts.update(text)
-            yield text
-
-    # Words are counted by the trainer itself; the alphabet must be known before it starts, so texts are kept
-    # once.
-    kept = list(counted())
+    # Words are counted by the trainer itself; the alphabet must be known before it starts.
+    kept = list(texts)
+    counts: Counter[str] = Counter()
+    for text in kept:
+        counts.update(text)
     if not any(text.strip() for text in kept):
         raise UserError(
             "tokenizer: the corpus holds no text; point `corpus.sources` at a folder with text in it"
         )
-    alphabet = _alphabet(counts, shell, minimum_hanzi_count)
+    alphabet = _alphabet(counts, shell)
     if vocab_size < len(alphabet) + len(SPECIAL_TOKENS) + 256:
         raise UserError(
             f"tokenizer: vocab_size {vocab_size} cannot hold the alphabet of {len(alphabet)} characters; "
@@ -143,8 +139,8 @@ def train_tokenizer(
     return untrained(vocabulary, lowercase=lowercase, strip_accents=strip_accents)
 
 
-def _alphabet(counts: Counter[str], shell: Tokenizer, minimum: int) -> list[str]:
-    frequent = (character for character, count in counts.items() if count >= minimum)
+def _alphabet(counts: Counter[str], shell: Tokenizer) -> list[str]:
+    frequent = (character for character, count in counts.items() if count >= _FREQUENT)
     wanted = {*common_hanzi(), *LATIN_ALPHABET, *CHINESE_PUNCTUATION, *frequent}
     normalised = {part for character in wanted for part in shell.normalizer.normalize_str(character).strip()}
     return sorted(

@@ -28,7 +28,6 @@ class ModelInfo:
     default: bool
     graphs: Mapping[GraphName, GraphInfo]
     loaded_at: float
-    load_seconds: float
     bundle: Bundle
 
 
@@ -44,6 +43,5 @@ def info_of(live: LiveModel, *, versions: Iterable[str], pinned: str | None, def
         default=default,
         graphs=live.graphs(),
         loaded_at=live.loaded_at,
-        load_seconds=live.load_seconds,
         bundle=bundle,
     )

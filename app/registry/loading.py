@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.bundle import Bundle, BundleError, GraphName, Precision, read_bundle
+from app.bundle import Bundle, BundleError, GraphName, Precision
+from app.bundle_files import read_bundle
 from app.registry.agreement import check_graph, check_vocabulary
 from app.runtime import Backend, open_session
 from app.runtime.batch import Session

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +17,7 @@ from app.errors import ModelNotFound, ModelRefused
 from app.registry.choice import Choice
 from app.registry.info import ModelInfo, info_of
 from app.registry.loading import LiveModel, Loader, LoadOptions, load_in_thread, refusal
-from app.registry.memory import trim_memory
+from app.registry.memory import MemoryReturn
 from app.registry.refusals import Refusals
 from app.registry.repository import Found, Key, fingerprint, scan
 from app.scheduler.lane import Lane
@@ -73,7 +72,7 @@ class Registry:
         self._refusals = Refusals()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._memory = MemoryReturn()
 
     # ---- asking
 
@@ -120,7 +119,7 @@ class Registry:
         """Load the best version of every model on disk; those that fail are logged and left out."""
         await self.refresh()
         # Opening graphs leaves as much garbage as graphs.
-        self._trim_soon()
+        self._memory.trim_soon()
 
     async def refresh(self) -> None:
         """Look through the repository once, and load versions that are better than those served."""
@@ -174,7 +173,7 @@ class Registry:
             self._unloaded.add(name)
             self._pins.pop(name, None)
             if live is not None:
-                self._retire(name, live)
+                self._memory.trim_after(live)
             self._on_change()
         _log.info("unloaded %s", name)
 
@@ -193,8 +192,7 @@ class Registry:
 
     async def close(self) -> None:
         """Drop all models."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._memory.close()
         for name in list(self._live):
             self._live.pop(name)
 
@@ -260,28 +258,9 @@ class Registry:
         self._tell(name, "loaded")
         _log.info("serving %s/%s, loaded in %.2f s", name, version, live.load_seconds)
         if old is not None:
-            self._retire(name, old)
+            self._memory.trim_after(old)
         self._on_change()
         return None
-
-    def _retire(self, name: str, old: LiveModel) -> None:
-        """Let go of a version; log when the last request has too, and give its memory back."""
-        version, loop = old.version, asyncio.get_running_loop()
-
-        def freed() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._freed, name, version)
-
-        weakref.finalize(old.served.engine, freed).atexit = False
-
-    def _freed(self, name: str, version: str) -> None:
-        _log.info("freed %s/%s", name, version)
-        self._trim_soon()
-
-    def _trim_soon(self) -> None:
-        task = asyncio.create_task(asyncio.to_thread(trim_memory))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

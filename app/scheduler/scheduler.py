@@ -17,10 +17,10 @@ from app.runtime.batch import Outputs
 from app.scheduler.admission import Load, admit, check_lengths, enqueue
 from app.scheduler.door import Door
 from app.scheduler.engine import RequestContext
-from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady, QueueFull
+from app.scheduler.errors import BadItem, DeadlineExceeded, EngineDead, NotReady
 from app.scheduler.fair_clock import FairClock
 from app.scheduler.lane import Call, Entry, Lane
-from app.scheduler.observer import Counts, NullObserver, Observer
+from app.scheduler.observer import NullObserver, Observer
 from app.scheduler.pipeline import Pipeline
 from app.scheduler.queue import BatchQueue
 from app.scheduler.worker import InferenceThreads, Report, Worker
@@ -76,7 +76,6 @@ class Scheduler:
         self._planned: asyncio.Handle | None = None
         self._cause = ""
         self.state: State = "running"
-        self.counts = Counts()
         if worker is None:
             self._worker: Worker = InferenceThreads(self._loop, self._finished, self._died, clock, parallel)
         else:
@@ -115,11 +114,7 @@ class Scheduler:
         """Results of ``sequences`` in their order; see :meth:`app.scheduler.engine.Engine.infer`."""
         if not sequences:
             return []
-        try:
-            call = self._admit(lane, sequences, context)
-        except DeadlineExceeded:
-            self.counts.refused_deadline += 1
-            raise
+        call = self._admit(lane, sequences, context)
         answer: asyncio.Future[list[Outputs]] = self._loop.create_future()
         self._calls[call] = answer
         self._door.enter(call)
@@ -129,24 +124,12 @@ class Scheduler:
             async with asyncio.timeout_at(context.deadline):
                 return await answer
         except TimeoutError:
-            self.counts.dropped_deadline += 1
             raise DeadlineExceeded(
                 "the answer was not ready by the request's deadline; ask for less or later"
             ) from None
-        except asyncio.CancelledError:
-            # Whoever called has the same deadline, and its alarm may have rung first.
-            if context.deadline is not None and self._clock() >= context.deadline:
-                self.counts.dropped_deadline += 1
-            else:
-                self.counts.dropped_cancelled += 1
-            raise
         finally:
             call.tell_timing()
             self._forget(call)
-
-    def backlog_seconds(self) -> float:
-        """How long the engine needs for everything that was admitted, by its measured speed."""
-        return self._queue.seconds() + self._pipeline.seconds
 
     @property
     def pending_tokens(self) -> int:
@@ -182,18 +165,13 @@ class Scheduler:
         if context.characters and context.turn is None:
             lane.counted(sum(sizes), context.characters)
         load, wait = self._check_room(lane, sizes, context)
-        self.counts.admitted += 1
         call = enqueue(lane, sequences, context, load, wait, self._age_limit)
         self._queue.add(call.entries)
         return call
 
     def _check_room(self, lane: Lane, sizes: Sequence[int], context: RequestContext) -> tuple[Load, float]:
         load = self._load()
-        try:
-            return load, admit(load, self._queue, lane, sizes, context)
-        except QueueFull:
-            self.counts.refused_full += 1
-            raise
+        return load, admit(load, self._queue, lane, sizes, context)
 
     @property
     def _serving(self) -> bool:
@@ -237,7 +215,6 @@ class Scheduler:
                 continue
             call.ran(report.started, report.finished)
             if isinstance(result, Exception):
-                self.counts.bad_rows += 1
                 self._observer.failed(lane.label)
                 self._resolve(call, EngineDead(_FAULT) if report.fault else _bad_item(entry, result))
                 continue
@@ -315,7 +292,6 @@ class Scheduler:
 
     def _tell_batch(self, report: Report) -> None:
         if report.results:
-            self.counts.add(report)
             self._observer.batch(
                 report.batch.lane.label,
                 sequences=len(report.results),

@@ -111,11 +111,10 @@ async def classify_ids(
     context: RequestContext,
     function_to_apply: FunctionToApply | None = None,
     top_k: int | None = None,
-    truncate: bool = False,
 ) -> list[Classification]:
     """Classify token ids as a tokenizer endpoint gave them, special tokens included.
 
-    Ids have no sentences to cut at, so what is longer than the model is refused unless ``truncate`` cuts it.
+    Ids have no sentences to cut at, so what is longer than the model is refused.
 
     Raises:
         ValidationFailed: a row is empty, too long, or holds an id that the vocabulary lacks.
@@ -129,14 +128,13 @@ async def classify_ids(
             raise ValidationFailed(field, "is an empty list; send token ids", code="empty")
         if not all(0 <= token < model.encoder.vocab_size for token in ids):
             raise ValidationFailed(field, f"holds an id outside 0 to {model.encoder.vocab_size - 1}")
-        if len(ids) > limit and not truncate:
+        if len(ids) > limit:
             raise ValidationFailed(
                 field,
                 f"holds {len(ids)} ids, the model takes {limit}; send less, or set truncate",
                 code="too_long",
             )
-        sequence = TokenSequence(np.array(ids[:limit], np.int64))
-        rows.append(_Rows([sequence], truncated=len(ids) > limit))
+        rows.append(_Rows([TokenSequence(np.array(ids, np.int64))], truncated=False))
     return await _classify(model, rows, context, function_to_apply, top_k)
 
 

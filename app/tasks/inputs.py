@@ -60,7 +60,6 @@ async def prepare_texts(
     context: RequestContext,
     *,
     truncate: bool,
-    field: str = "input",
 ) -> list[Prepared]:
     """Tokenize ``texts`` and plan the windows of those that are longer than the model (or cut them).
 
@@ -69,7 +68,7 @@ async def prepare_texts(
     """
     started = time.perf_counter()
     try:
-        return await off_loop(sum(map(len, texts)), _prepare_all, encoder, texts, truncate, field)
+        return await off_loop(sum(map(len, texts)), _prepare_all, encoder, texts, truncate)
     finally:
         context.timing.tokenize += time.perf_counter() - started
 
@@ -103,9 +102,9 @@ def _encode(encoder: TextEncoder, text: str, field: str) -> Encoded:
     return encoded
 
 
-def _prepare_all(encoder: TextEncoder, texts: Sequence[str], truncate: bool, field: str) -> list[Prepared]:
+def _prepare_all(encoder: TextEncoder, texts: Sequence[str], truncate: bool) -> list[Prepared]:
     prepared = []
-    for text, encoded in zip(texts, _encode_all(encoder, texts, field), strict=True):
+    for text, encoded in zip(texts, _encode_all(encoder, texts, "input"), strict=True):
         check_wanted()
         windows = windows_of(text, encoded, encoder.room, truncate=truncate)
         prepared.append(Prepared(text, encoded, windows, truncated=windows[-1].end < len(encoded)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.bundle import Bundle, GraphName, Precision, read_bundle
+from app.bundle import Bundle, GraphName, Precision
+from app.bundle_files import read_bundle
 from app.runtime import open_session
 from app.runtime.batch import Outputs, Session
 from app.runtime.opening import Backend
@@ -31,13 +32,11 @@ class DirectEngine:
         precision: Precision | None = None,
         threads: int | None = None,
         backend: Backend = "onnxruntime",
-        padded_tokens: int = PADDED_TOKENS,
     ) -> None:
         self._bundle = bundle
         self._precision = precision
         self._threads = threads
         self._backend = backend
-        self._budget = padded_tokens
         self._sessions: dict[GraphName, Session] = {}
 
     async def infer(
@@ -46,7 +45,7 @@ class DirectEngine:
         """Results of ``sequences`` in their order."""
         session = self._session(graph)
         results: list[Outputs | None] = [None] * len(sequences)
-        for batch in batches_by_length([len(sequence) for sequence in sequences], self._budget):
+        for batch in batches_by_length([len(sequence) for sequence in sequences], PADDED_TOKENS):
             outputs = session.run([sequences[index] for index in batch])
             for index, output in zip(batch, outputs, strict=True):
                 # Copies: a view would keep the whole padded batch alive.

@@ -1,21 +1,15 @@
-"""Which of the two languages a text is in, by its letters alone.
+"""How much of a text is Chinese and how much English, by its letters alone.
 
 Users write Chinese, English, and both in one sentence. A Chinese character says about as much as an English
-word, so
-the share compares characters with words, not with letters: 我爱iPhone counts two to one.
+word, so the share compares characters with words, not with letters: 我爱iPhone counts two to one.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import regex
-
-Language = Literal["zh", "en", "mixed", "other"]
 
 _HAN = regex.compile(r"\p{Han}")
 _LATIN_WORD = regex.compile(r"\p{Latin}[\p{Latin}\p{M}'’]*")
-_MOSTLY = 0.9
 
 
 def han_share(text: str) -> float | None:
@@ -23,13 +17,3 @@ def han_share(text: str) -> float | None:
     han = sum(1 for _ in _HAN.finditer(text))
     words = sum(1 for _ in _LATIN_WORD.finditer(text))
     return han / (han + words) if han + words else None
-
-
-def language_of(text: str) -> Language:
-    """``zh`` or ``en`` from nine tenths up, ``mixed`` in between, ``other`` with neither script."""
-    share = han_share(text)
-    if share is None:
-        return "other"
-    if share >= _MOSTLY:
-        return "zh"
-    return "en" if share <= 1 - _MOSTLY else "mixed"

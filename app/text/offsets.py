@@ -8,11 +8,14 @@ combining marks, an emoji family, a Hangul syllable typed as jamo, CR LF) is one
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import regex
 
 IntArray = npt.NDArray[np.int64]
+OffsetUnit = Literal["codepoint", "utf16"]
 
 # A cluster of several code points needs at least one of these; text without any is not searched further.
 _MAY_JOIN = regex.compile(

@@ -98,18 +98,6 @@ def merge_centre(
     return merged
 
 
-def merge_average(
-    windows: Sequence[Window], values: Sequence[npt.NDArray[np.floating]], total: int
-) -> FloatArray:
-    """One value per token, float64 ``[total]``: the mean over the windows that hold it."""
-    merged = np.zeros(total, np.float64)
-    count = np.zeros(total, np.int64)
-    for window, window_values in zip(windows, values, strict=True):
-        merged[window.start : window.end] += window_values
-        count[window.start : window.end] += 1
-    return merged / np.maximum(count, 1)
-
-
 def distance_to_cut(window: Window, total: int) -> IntArray:
     """Tokens between each token of ``window`` and its nearest cut, int64 ``[tokens of the window]``.
 

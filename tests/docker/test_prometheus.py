@@ -58,6 +58,7 @@ def test_a_misspelt_metric_or_label_is_found() -> None:
 
 def test_selected_reasons_and_routes_exist() -> None:
     routes = list(create_app(Settings()).openapi()["paths"])
+    assert any("electra_rejected_total" in rule["expr"] for rule in RULES)
     for rule in RULES:
         if "electra_rejected_total" in rule["expr"]:
             assert set(re.findall(r'reason="(\w+)"', rule["expr"])) <= error_types() | {

@@ -1,23 +1,14 @@
-"""Threads follow the container's quota; bfloat16 and the name follow what the processor says."""
+"""Bfloat16 and the name follow what the processor says."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from app.runtime.threads import available_threads
 from training import hardware
-
-
-@pytest.mark.parametrize(("quota", "most"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)])
-def test_threads_follow_the_quota(tmp_path: Path, quota: str, most: int | None) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    granted = len(os.sched_getaffinity(0))
-    assert hardware.granted_threads(file) == (granted if most is None else min(granted, most))
-    assert hardware.granted_threads(tmp_path / "none") == granted
 
 
 @pytest.mark.parametrize(
@@ -31,7 +22,7 @@ def test_the_processor_is_asked(
     monkeypatch.setattr(hardware, "_CPU_INFO", file)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert hardware.native_bfloat16(torch.device("cpu")) is native
-    assert hardware.hardware_name() == f"Some One, {hardware.granted_threads()} cores"
+    assert hardware.hardware_name() == f"Some One, {available_threads()} cores"
     file.unlink()
     assert not hardware.native_bfloat16(torch.device("cpu")), "another system says nothing"
     assert hardware.hardware_name()

@@ -23,7 +23,6 @@ from tqdm import tqdm
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 from training.allocator import keep_freed_memory, return_freed_memory
-from training.bench.noise import moved
 from training.corpus.shards import TokenShards
 from training.electra.flops import matmul_flops_per_token
 from training.electra.huggingface import discriminator_config, generator_config
@@ -41,6 +40,7 @@ from training.synthetic import write_synthetic_shards
 
 _WARM = BEFORE + 2  # updates of each loop before the first turn: one is recorded, one replayed
 _ATTEMPTS = 4  # turns that a noisy machine may spoil before one is taken as it is
+_TOLERANCE = 0.15  # a matrix rate that moved by more than this share spoils the turn between
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,11 @@ def _speed(step: Step, first: int, steps: int, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return tokens / (time.perf_counter() - begun)
+
+
+def moved(before: float, after: float) -> bool:
+    """Whether two rates of a machine differ by more than the tolerance: it was not quiet between them."""
+    return abs(before - after) > _TOLERANCE * max(before, after)
 
 
 def _alone(work: Step, place: Place) -> Step:

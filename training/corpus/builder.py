@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from app.runtime.threads import available_threads
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.duplicates import DigestSet
 from training.corpus.readers import SourceReader
@@ -66,7 +66,7 @@ def build(
         stages = Stages(output_dir)
         stages.forget_others(config.names)
         dtype = token_dtype(tokenizer.get_vocab_size())
-        pool = Pool(config.workers or available_processors(), tokenizer_file)
+        pool = Pool(config.workers or available_threads(), tokenizer_file)
         exact, near = DigestSet(), DigestSet()
         done: dict[str, Stage] = {}
         started = time.monotonic()
@@ -97,11 +97,6 @@ def build(
     if progress:
         print(summary_table(report["sources"]))
     return manifest
-
-
-def available_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from app.bundle import sha256_of
+from app.bundle_files import sha256_of
 from training.errors import UserError
 
 MANIFEST = "manifest.json"

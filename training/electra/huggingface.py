@@ -30,14 +30,15 @@ _LAYER = {
 @contextmanager
 def quiet_hub() -> Iterator[None]:
     """Loading and saving without the library's own progress bars and remarks."""
-    level = hub_logging.get_verbosity()
+    level, bars = hub_logging.get_verbosity(), hub_logging.is_progress_bar_enabled()
     hub_logging.set_verbosity(hub_logging.CRITICAL)
     hub_logging.disable_progress_bar()
     try:
         yield
     finally:
         hub_logging.set_verbosity(level)
-        hub_logging.enable_progress_bar()
+        if bars:
+            hub_logging.enable_progress_bar()
 
 
 def discriminator_config(config: ElectraConfig) -> HuggingFaceConfig:

@@ -41,12 +41,10 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
         self.dropout = config.hidden_dropout
 
-    def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
         """``[batch, tokens]`` ids and positions -> ``[batch, tokens, embedding]``."""
         summed = self.word_embeddings(ids) + self.position_embeddings(positions)
-        summed = summed + (
-            self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
-        )
+        summed = summed + self.token_type_embeddings.weight[0]
         return dropout(self.LayerNorm(summed), self.dropout, self.training)
 
 
@@ -66,13 +64,11 @@ class DifferenceEmbeddings(nn.Module):
         """``[vocabulary, embedding]``, the effective word table."""
         return self.base[0].word_embeddings.weight.detach() + self.difference.weight
 
-    def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
         """``[batch, tokens]`` ids and positions -> ``[batch, tokens, embedding]``."""
         words = F.embedding(ids, self.base[0].word_embeddings.weight.detach()) + self.difference(ids)
         summed = words + self.position_embeddings(positions)
-        summed = summed + (
-            self.token_type_embeddings.weight[0] if types is None else self.token_type_embeddings(types)
-        )
+        summed = summed + self.token_type_embeddings.weight[0]
         return dropout(self.LayerNorm(summed), self.dropout, self.training)
 
 
@@ -116,11 +112,9 @@ class Encoder(nn.Module):
         )
         self.layers = nn.ModuleList(Layer(size, config) for _ in range(size.layers))
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, mask: Tensor | None, types: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         """``[batch, tokens]`` -> ``[batch, tokens, hidden]``."""
-        hidden = self.project(self.embeddings(ids, positions, types))
+        hidden = self.project(self.embeddings(ids, positions))
         for layer in self.layers:
             hidden = layer(hidden, mask)
         return hidden

@@ -32,11 +32,11 @@ def judge_classifier(
     labels = model.bundle.manifest.labels
     chosen = decisions(probabilities, several)
     section = Section(f"Classification on {test.name} ({test.split}, {len(test.examples)} rows)")
-    figures = {"bundle": _figures(test.truth, chosen, several, config)}
+    figures = {"bundle": _figures(test.truth, chosen, config)}
     curves = {"bundle": _reliability(probabilities, test.truth, several)}
     right = {"bundle": (chosen == test.truth).all(axis=1)}
     for name, theirs in _baselines(test, labels, several).items():
-        figures[name] = _figures(test.truth, decisions(theirs, several), several, config)
+        figures[name] = _figures(test.truth, decisions(theirs, several), config)
         if name == TFIDF:
             curves[name] = _reliability(theirs, test.truth, several)
             right[name] = (decisions(theirs, several) == test.truth).all(axis=1)
@@ -88,9 +88,7 @@ def decisions(probabilities: np.ndarray, several: bool) -> np.ndarray:
     return np.eye(probabilities.shape[1], dtype=bool)[probabilities.argmax(axis=1)]
 
 
-def _figures(
-    truth: np.ndarray, chosen: np.ndarray, several: bool, config: EvaluateConfig
-) -> dict[str, Interval]:
+def _figures(truth: np.ndarray, chosen: np.ndarray, config: EvaluateConfig) -> dict[str, Interval]:
     right = (truth == chosen).all(axis=1).astype(float)
     own = {"resamplings": config.resamplings, "seed": config.seed}
     return {

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.scheduler.engine import RequestContext
 from app.tasks.model import ServedModel
-from app.tasks.summarize import SummarizeOptions, summarize
+from app.tasks.summarize import SummarizeOptions
 from training.errors import UserError
 from training.evaluate.classification import decisions
 from training.evaluate.config import EvaluateConfig
@@ -20,13 +17,15 @@ from training.evaluate.detection import data_set_name
 from training.evaluate.judge import open_bundle
 from training.evaluate.labelled_set import read_test_set
 from training.evaluate.statistics import PairedTest, macro_f1_of, mcnemar, mean_of, paired_bootstrap
-from training.evaluate.summarization import SummarySet, read_summary_set, sentences_per_summary
-from training.evaluate.unit_scores import UnitScores, score_units
+from training.evaluate.summarization import (
+    SummarySet,
+    read_summary_set,
+    rouge_of,
+    sentences_per_summary,
+)
 from training.export.quality import predictions
-from training.rouge import rouge
+from training.export.unit_scores import UnitScores, score_units
 from training.tables import read_table
-
-_DOCUMENTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,4 @@ def _f1_over(counts: np.ndarray) -> Any:
 
 def _rouge1(model: ServedModel, data: SummarySet, config: EvaluateConfig) -> np.ndarray:
     count = config.num_sentences or sentences_per_summary(data.references)
-    options = SummarizeOptions(num_sentences=count)
-    scores: list[float] = []
-    for start in range(0, len(data.documents), _DOCUMENTS_AT_ONCE):
-        part: Sequence[str] = data.documents[start : start + _DOCUMENTS_AT_ONCE]
-        answers = asyncio.run(summarize(model, list(part), options, RequestContext()))
-        references = data.references[start : start + _DOCUMENTS_AT_ONCE]
-        scores += [
-            rouge(x.summary_text, reference).rouge1 for x, reference in zip(answers, references, strict=True)
-        ]
-    return np.array(scores)
+    return np.array([score.rouge1 for score in rouge_of(model, data, SummarizeOptions(num_sentences=count))])

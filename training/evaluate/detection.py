@@ -5,83 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from app.bundle import Metric
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.evaluate.corruption import corrupt_with_generator, replaced_logits
+from training.evaluate.detection_figures import DEFINITIONS, Curve, add_clean, add_errors
 from training.evaluate.plots import precision_recall_plot, reliability_plot
-from training.evaluate.report import Cell, ReportTable, Section
+from training.evaluate.report import Section
 from training.evaluate.statistics import Reliability, reliability
 from training.evaluate.text_corruption import SOURCES
-from training.evaluate.unit_scores import UnitScores, score_units
 from training.export.calibration import sigmoid
+from training.export.corruption import corrupt_with_generator, replaced_logits
 from training.export.texts import read_documents, rows_of_text, sentences_of
+from training.export.unit_scores import UnitScores, score_units
 from training.tables import ORIGINAL, Example, read_table
 
 _ROW_TOKENS = 126
-DEFINITIONS = """\
-Definitions. A *unit* is a character of Chinese (a word, where the data has words). A unit is *flagged* when
-the service's score reaches the threshold; punctuation, URLs, emoji and words outside the vocabulary are
-never flagged and count as misses where they are wrong. *Character level*: precision is the share of flagged
-units that are wrong, recall the share of wrong units that are flagged; F1 and F0.5 (precision counts
-double) are their weighted harmonic means. *Sentence level* (SIGHAN's detection level): a sentence is found
-when its flagged units are exactly its wrong ones; precision is over sentences with any flag, recall over
-sentences with any error. *False alarms*: the share of sentences without error in which anything is flagged,
-and flagged units per thousand right ones."""
-
-
-@dataclass(frozen=True)
-class DetectionFigures:
-    """At one threshold; see ``DEFINITIONS``. All 0 to 1, but ``flags_per_thousand``."""
-
-    precision: float
-    recall: float
-    f1: float
-    f05: float
-    sentence_precision: float
-    sentence_recall: float
-    sentence_f1: float
-    false_alarms: float | None
-    flags_per_thousand: float
-
-
-def figures_at(units: UnitScores, threshold: float) -> DetectionFigures:
-    """Both levels of detection at ``threshold``; ``false_alarms`` is None where every text has an error."""
-    flagged = units.scored & (units.scores >= threshold)
-    hits = int((flagged & units.wrong).sum())
-    precision, recall = hits / max(int(flagged.sum()), 1), hits / max(int(units.wrong.sum()), 1)
-    any_flag = np.bincount(units.text, flagged, minlength=units.texts) > 0
-    any_difference = np.bincount(units.text, flagged != units.wrong, minlength=units.texts) > 0
-    any_error = units.sentence_labels()
-    found = int((any_error & ~any_difference).sum())
-    sentence_precision = found / max(int(any_flag.sum()), 1)
-    sentence_recall = found / max(int(any_error.sum()), 1)
-    clean = ~any_error
-    right = ~units.wrong
-    return DetectionFigures(
-        precision=precision,
-        recall=recall,
-        f1=f_beta(precision, recall, 1.0),
-        f05=f_beta(precision, recall, 0.5),
-        sentence_precision=sentence_precision,
-        sentence_recall=sentence_recall,
-        sentence_f1=f_beta(sentence_precision, sentence_recall, 1.0),
-        false_alarms=float(any_flag[clean].mean()) if clean.any() else None,
-        flags_per_thousand=1000 * int((flagged & right).sum()) / max(int(right.sum()), 1),
-    )
-
-
-def f_beta(precision: float, recall: float, beta: float) -> float:
-    """The weighted harmonic mean; 0 where both are 0."""
-    weight = beta * beta
-    return (1 + weight) * precision * recall / max(weight * precision + recall, 1e-12)
 
 
 def judge_real_errors(model: ServedModel, config: EvaluateConfig, plots: Path, *, progress: bool) -> Section:
@@ -91,7 +33,7 @@ def judge_real_errors(model: ServedModel, config: EvaluateConfig, plots: Path, *
     section = Section(
         "Detection of real errors", text=[DEFINITIONS, f"Thresholds were fitted on {calibration.fitted_on}."]
     )
-    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    curves: dict[str, Curve] = {}
     reliabilities: dict[str, Reliability] = {}
     names = _names([*config.errors, *config.clean])
     for path in config.errors:
@@ -100,15 +42,13 @@ def judge_real_errors(model: ServedModel, config: EvaluateConfig, plots: Path, *
         name = names[path]
         if not units.wrong.any():
             raise UserError(f"{path}: marks no error; name it as clean, not as errors")
-        _add_errors(section, name, units, calibration.thresholds)
-        precision, recall, _ = precision_recall_curve(units.wrong, units.scores)
-        curves[name] = (recall, precision)
+        curves[name] = add_errors(section, name, units, calibration.thresholds)
         reliabilities[name] = reliability(units.scores[units.scored], units.wrong[units.scored])
         section.figures[name]["ece"] = reliabilities[name].error
     for path in config.clean:
         _, examples = read_clean(path)
         units = score_units(model, examples[: config.error_rows or None], progress=progress)
-        _add_clean(section, names[path], units, calibration.thresholds)
+        add_clean(section, names[path], units, calibration.thresholds)
     if curves:
         precision_recall_plot(plots / "errors.png", curves)
         reliability_plot(plots / "errors_reliability.png", reliabilities)
@@ -201,86 +141,10 @@ def judge_corrupted(model: ServedModel, config: EvaluateConfig, plots: Path, *, 
             scores[name] = score_units(model, examples, progress=progress)
     curves = {}
     for name, units in scores.items():
-        _add_errors(section, name, units, calibration.thresholds)
-        precision, recall, _ = precision_recall_curve(units.wrong, units.scores)
-        curves[name] = (recall, precision)
+        curves[name] = add_errors(section, name, units, calibration.thresholds)
     precision_recall_plot(plots / "corrupted.png", curves)
     section.plots["corrupted.png"] = "precision and recall on corrupted text"
     return section
-
-
-def _add_errors(section: Section, name: str, units: UnitScores, thresholds: dict) -> None:  # type: ignore[type-arg]
-    auroc = float(roc_auc_score(units.wrong, units.scores))
-    precision = float(average_precision_score(units.wrong, units.scores))
-    share = float(units.wrong.mean())
-    at = {threshold: figures_at(units, value) for threshold, value in thresholds.items()}
-    header = [
-        "threshold",
-        "P",
-        "R",
-        "F1",
-        "F0.5",
-        "sentence P",
-        "sentence R",
-        "sentence F1",
-        "false alarms",
-        "per 1000",
-    ]
-    rows: list[list[Cell]] = [
-        [f"{threshold} ({thresholds[threshold]:.3f})", *("" if v is None else v for v in vars(own).values())]
-        for threshold, own in at.items()
-    ]
-    caption = (
-        f"{name}: {units.texts} texts, {len(units.wrong)} units, {share:.2%} wrong; "
-        f"AUROC {auroc:.4f}, AP {precision:.4f}"
-    )
-    section.tables.append(ReportTable(caption, header, rows))
-    section.figures[name] = {
-        "texts": units.texts,
-        "units": len(units.wrong),
-        "share_wrong": share,
-        "auroc": auroc,
-        "average_precision": precision,
-        "thresholds": {threshold: vars(own) for threshold, own in at.items()},
-    }
-    values = {
-        "auroc": auroc,
-        "average_precision": precision,
-        "f1 (balanced)": at["balanced"].f1,
-        "f0.5 (precise)": at["precise"].f05,
-        "sentence f1 (balanced)": at["balanced"].sentence_f1,
-    }
-    section.metrics += [
-        Metric(data_set=name, split=section.title, n=units.texts, metric=metric, value=value)
-        for metric, value in values.items()
-    ]
-
-
-def _add_clean(section: Section, name: str, units: UnitScores, thresholds: dict) -> None:  # type: ignore[type-arg]
-    at = {threshold: figures_at(units, value) for threshold, value in thresholds.items()}
-    rows: list[list[Cell]] = [
-        [f"{threshold} ({thresholds[threshold]:.3f})", own.false_alarms or 0.0, own.flags_per_thousand]
-        for threshold, own in at.items()
-    ]
-    caption = f"{name}: {units.texts} texts without errors; every flag is a false one"
-    section.tables.append(ReportTable(caption, ["threshold", "false alarms", "per 1000"], rows))
-    section.figures[name] = {
-        "texts": units.texts,
-        "thresholds": {
-            threshold: {"false_alarms": own.false_alarms, "flags_per_thousand": own.flags_per_thousand}
-            for threshold, own in at.items()
-        },
-    }
-    section.metrics += [
-        Metric(
-            data_set=name,
-            split=section.title,
-            n=units.texts,
-            metric=f"false alarms ({threshold})",
-            value=own.false_alarms or 0.0,
-        )
-        for threshold, own in at.items()
-    ]
 
 
 def some_texts(config: EvaluateConfig, limit: int = 1000) -> list[str]:
@@ -290,25 +154,3 @@ def some_texts(config: EvaluateConfig, limit: int = 1000) -> list[str]:
     for path in config.clean:
         return [example.text for example in read_clean(path)[1]][:limit]
     return sentences_of(read_documents(config.heldout), limit)
-
-
-def headline(sections: Sequence[Section]) -> list[str]:
-    """The two sentences that users of detection ask for first: F1 and false alarms."""
-    lines = []
-    for section in sections:
-        for name, figures in section.figures.items():
-            if name == "generator":
-                continue
-            balanced = figures["thresholds"]["balanced"]
-            if "auroc" in figures:
-                lines.append(
-                    f"{name}: F1 {balanced['f1']:.3f} (precision {balanced['precision']:.3f}, recall "
-                    f"{balanced['recall']:.3f}) at `balanced`, AUROC {figures['auroc']:.3f}"
-                )
-            else:
-                precise = figures["thresholds"]["precise"]
-                lines.append(
-                    f"{name}: false alarms in {balanced['false_alarms']:.1%} of clean sentences at "
-                    f"`balanced`, {precise['false_alarms']:.1%} at `precise`"
-                )
-    return lines

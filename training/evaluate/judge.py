@@ -18,6 +18,7 @@ from training.evaluate import detection
 from training.evaluate.backends import other_precisions
 from training.evaluate.classification import TFIDF, judge_classifier
 from training.evaluate.config import EvaluateConfig, check_data
+from training.evaluate.detection_figures import headline
 from training.evaluate.labelled_set import LabelledSet, read_test_set
 from training.evaluate.latency import Latency, measure_latency
 from training.evaluate.record import record_metrics
@@ -42,7 +43,7 @@ def evaluate(bundle_dir: Path, config: EvaluateConfig, *, progress: bool = True)
             f"record: the figures of {config.precision} are not of what {model.name} serves, {own}; "
             "leave precision or record out"
         )
-    precision = config.precision or manifest.graphs["model"].default_precision
+    precision = config.precision or own
     report = Report(f"{manifest.name}/{manifest.version} ({precision})", date.today().isoformat())
     with tempfile.TemporaryDirectory() as scratch:
         plots = Path(scratch)
@@ -129,7 +130,7 @@ def _judge_encoder(
         found.append(detection.judge_real_errors(model, config, plots, progress=progress))
     if config.heldout:
         found.append(detection.judge_corrupted(model, config, plots, progress=progress))
-    report.headline += detection.headline(found)
+    report.headline += headline(found)
     report.sections += found
     summaries = judge_summaries(model, config, plots, progress=progress)
     report.headline += [f"{section.title}: {section.text[-1]}" for section in summaries]

@@ -17,7 +17,7 @@ from training.tables.checks import check_label_names, check_overlap, check_pairs
 
 @dataclass(frozen=True)
 class TableRows:
-    """A table of a ``LabelledSet``: ``name`` and ``split`` as by ``data_set_name``, and which of all rows."""
+    """A table of a ``LabelledSet``: ``name`` and ``split`` as by ``name_and_split``, and its rows of all."""
 
     name: str
     split: str
@@ -106,7 +106,7 @@ def read_test_set(model: ServedModel, config: EvaluateConfig) -> LabelledSet:
     return LabelledSet(tables, examples, truth, train_rows, warnings)
 
 
-def data_set_name(path: Path) -> tuple[str, str]:
+def name_and_split(path: Path) -> tuple[str, str]:
     """A name and a split: ``cls/waimai/test.tsv`` is (waimai, test), ``mine.tsv`` is (mine, all).
 
     The working directory says nothing of its tables: ``test.tsv`` there is (test, test).
@@ -119,7 +119,7 @@ def data_set_name(path: Path) -> tuple[str, str]:
 
 
 def _names(paths: Sequence[Path]) -> list[tuple[str, str]]:
-    """``data_set_name`` of each, with the folder above where two would be called the same.
+    """``name_and_split`` of each, with the folder above where two would be called the same.
 
     Raises:
         UserError: a file that is named twice.
@@ -128,9 +128,9 @@ def _names(paths: Sequence[Path]) -> list[tuple[str, str]]:
     for at, path in enumerate(paths):
         if path.resolve() in [other.resolve() for other in paths[:at]]:
             raise UserError(f"test: {path} is named twice; its rows would count twice")
-        names.append(data_set_name(path))
+        names.append(name_and_split(path))
     for at, (name, split) in enumerate(list(names)):
-        if [data_set_name(path) for path in paths].count((name, split)) > 1:
+        if [name_and_split(path) for path in paths].count((name, split)) > 1:
             folder = paths[at].resolve().parent
             names[at] = f"{(folder.parent if folder.name == name else folder).name}/{name}", split
     return names

@@ -22,12 +22,6 @@ class Latency:
     p95: float
     mean: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.p50:.1f} ms median, {self.p95:.1f} ms at the 95th percentile "
-            f"({self.texts} texts of {self.characters:.0f} characters on average, one at a time)"
-        )
-
 
 def measure_latency(answer: Callable[[str], Awaitable[object]], texts: Sequence[str], limit: int) -> Latency:
     """Time ``answer`` on at most ``limit`` of ``texts``, evenly spread, after a few to warm up."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from app.bundle import BundleError, read_bundle
+from app.bundle import BundleError
+from app.bundle_files import read_bundle
 from training.config import from_mapping
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig

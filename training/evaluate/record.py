@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from app.bundle import Metric, file_entry, read_bundle, write_manifest
+from app.bundle import Metric
+from app.bundle_files import file_entry, read_bundle, write_manifest
 from training.export.card import model_card
 from training.files import atomic_file
 

@@ -19,7 +19,7 @@ from app.text.sentences import split_sentences
 from training.errors import UserError
 from training.evaluate.caching import with_cache
 from training.evaluate.config import EvaluateConfig
-from training.evaluate.labelled_set import data_set_name
+from training.evaluate.labelled_set import name_and_split
 from training.evaluate.plots import bars_plot
 from training.evaluate.report import Cell, ReportTable, Section
 from training.evaluate.statistics import PairedTest, mean_interval, mean_of, paired_bootstrap
@@ -66,7 +66,7 @@ def read_summary_set(path: str, limit: int = 0, part: str = "test") -> SummarySe
                 raise UserError(
                     f"{path}, {row.place}: {column} is empty or no text; fill it or remove the row"
                 )
-    name, split = data_set_name(Path(path))
+    name, split = name_and_split(Path(path))
     return SummarySet(
         name, split, [row.cells["document"] for row in rows], [row.cells["summary"] for row in rows]
     )
@@ -79,6 +79,19 @@ def sentences_per_summary(references: Sequence[str]) -> int:
         for text in references
     ]
     return max(1, round(float(np.mean(counts))))
+
+
+def rouge_of(model: ServedModel, data: SummarySet, options: SummarizeOptions) -> list[Rouge]:
+    """ROUGE of each document's summary by ``model``."""
+    scores: list[Rouge] = []
+    for start in range(0, len(data.documents), _DOCUMENTS_AT_ONCE):
+        end = start + _DOCUMENTS_AT_ONCE
+        answers = _run(model, data.documents[start:end], options)
+        scores += [
+            rouge(answer.summary_text, reference)
+            for answer, reference in zip(answers, data.references[start:end], strict=True)
+        ]
+    return scores
 
 
 def rouge_of_systems(

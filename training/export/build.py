@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from app import bundle as b
+from app.bundle_files import file_entry, read_bundle, write_manifest
 from app.runtime.threads import available_threads
 from app.text.encoder import TextEncoder
 from training.errors import UserError
@@ -91,10 +92,10 @@ def export(config: ExportConfig, *, progress: bool = True) -> Path:
             step("manifest")
             card = root / "README.md"
             card.write_text(model_card(draft.manifest, config.languages), encoding="utf-8")
-            draft.manifest = draft.manifest.model_copy(update={"card": b.file_entry(root, card.name)})
-            b.write_manifest(root, draft.manifest)
+            draft.manifest = draft.manifest.model_copy(update={"card": file_entry(root, card.name)})
+            write_manifest(root, draft.manifest)
         step("verify")
-        b.read_bundle(target)
+        read_bundle(target)
         bar.update()
     for line in (*(f"parity, {result}" for result in parity), *warnings):
         tqdm.write(line)
@@ -180,7 +181,7 @@ def _draft(
 
 def _graph(root: Path, file: str, inputs: list[str], outputs: list[str]) -> b.Graph:
     return b.Graph(
-        inputs=inputs, outputs=outputs, files={"fp32": b.file_entry(root, file)}, default_precision="fp32"
+        inputs=inputs, outputs=outputs, files={"fp32": file_entry(root, file)}, default_precision="fp32"
     )
 
 
@@ -213,7 +214,7 @@ def _manifest(
         hidden_size=int(checkpoint.model.config.hidden_size),
         special_tokens=special,
         graphs=graphs,
-        tokenizer=b.file_entry(root, b.TOKENIZER_NAME),
+        tokenizer=file_entry(root, b.TOKENIZER_NAME),
         experimental=config.experimental,
         provenance=provenance(config, checkpoint.path),
         **own,

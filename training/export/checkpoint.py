@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +15,9 @@ from transformers import (
     ElectraForSequenceClassification,
     ElectraForTokenClassification,
 )
-from transformers.utils import logging as transformers_logging
 
 from training.checkpoint_directory import read_checkpoint_values
+from training.electra.huggingface import quiet_hub
 from training.errors import UserError
 from training.ngrams.model import NgramClassifier, load_ngrams
 from training.tokenizer import load_tokenizer
@@ -83,7 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     _require_safetensors(path)
     kind, model_class = _ARCHITECTURES[architecture]
     try:
-        with quiet_transformers():
+        with quiet_hub():
             model, report = model_class.from_pretrained(
                 path,
                 local_files_only=True,
@@ -160,21 +158,6 @@ def require_same_vocabulary(discriminator: Checkpoint, generator: Checkpoint, to
             f"{where} takes {generator.max_tokens} tokens, the discriminator {discriminator.max_tokens}; "
             "export the two that were trained together"
         )
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no load report from transformers: the caller reports what matters."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _require_safetensors(path: Path) -> None:

@@ -14,7 +14,7 @@ from transformers import (
     ElectraForSequenceClassification,
 )
 
-from training.export.checkpoint import quiet_transformers
+from training.electra.huggingface import quiet_hub
 from training.tokenizer import SPECIAL_TOKENS, save_tokenizer, untrained
 
 _CHARACTERS = (
@@ -69,7 +69,7 @@ def write_checkpoints(directory: Path, *, max_tokens: int = 64, seed: int = 0) -
         for weight in model.parameters():
             if weight.ndim > 1:  # the default scale leaves logits so small that rounding decides
                 torch.nn.init.normal_(weight, std=0.2)
-        with quiet_transformers():
+        with quiet_hub():
             model.save_pretrained(directory / name)
         save_tokenizer(tokenizer, directory / name)
 

@@ -7,14 +7,15 @@ import asyncio
 import numpy as np
 
 from app import bundle as b
+from app.bundle_files import file_entry
 from training.errors import UserError
-from training.evaluate.corruption import replaced_logits
-from training.evaluate.unit_scores import score_units
 from training.export.calibration import fit_calibration
+from training.export.corruption import replaced_logits
 from training.export.draft import Draft
 from training.export.pooling import fit_pooling
 from training.export.precisions import corrupted_rows
 from training.export.texts import sentences_of
+from training.export.unit_scores import score_units
 from training.files import atomic_file
 from training.tables import read_table
 
@@ -63,5 +64,5 @@ def _pooling(draft: Draft) -> b.Pooling:
     statistics = fit_pooling(draft.model(), sentences, pooling.pooling)
     with atomic_file(draft.root / _STATISTICS_FILE) as stream:
         np.savez(stream, mean=statistics.mean, whitening=statistics.whitening)
-    entry = b.file_entry(draft.root, _STATISTICS_FILE)
+    entry = file_entry(draft.root, _STATISTICS_FILE)
     return pooling.model_copy(update={"statistics": entry, "postprocess": draft.config.postprocess})

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from app import bundle as b
+from app.bundle_files import file_entry
 from app.runtime.batch import collate
 from app.runtime.opening import openvino_promising
 from training.errors import UserError
-from training.evaluate.corruption import CorruptedRow, corrupt_at_random, corrupt_with_generator
+from training.export.corruption import CorruptedRow, corrupt_at_random, corrupt_with_generator
 from training.export.draft import Draft
 from training.export.quality import (
     Quality,
@@ -82,7 +83,7 @@ def _add_int8(draft: Draft, name: b.GraphName, measure: Callable[[b.Measured], Q
         kept = target.read_bytes() if target.exists() else b""
         quantize_graph(source, target, _feeds(draft) if candidate == "static" else None)
         graph = draft.manifest.graphs[name]
-        files = graph.files | {"int8": b.file_entry(draft.root, target.name)}
+        files = graph.files | {"int8": file_entry(draft.root, target.name)}
         draft.set_graph(name, graph.model_copy(update={"files": files}))
         quality = measure("int8")
         if best is None or next(iter(quality.values())) > next(iter(best.values())):
@@ -136,7 +137,7 @@ def _keep(
         if precision not in keep:
             (draft.root / entry.path).unlink(missing_ok=True)
     files = {
-        precision: b.file_entry(draft.root, graph.files[precision].path)
+        precision: file_entry(draft.root, graph.files[precision].path)
         for precision in keep
         if precision in graph.files
     }

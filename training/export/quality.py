@@ -15,8 +15,8 @@ from app.tasks.classify import classify
 from app.tasks.model import ServedModel
 from app.text.encoder import Encoded
 from training.errors import UserError, naming_rows
-from training.evaluate.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.export.config import ExportConfig
+from training.export.corruption import CorruptedRow, corrupt_with_generator, replaced_logits
 from training.tables import Columns, Table, Task, read_table
 from training.tables.checks import check_label_names
 

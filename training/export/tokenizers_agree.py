@@ -8,8 +8,8 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from app.text.encoder import TextEncoder
+from training.electra.huggingface import quiet_hub
 from training.errors import UserError
-from training.export.checkpoint import quiet_transformers
 
 _DOCUMENTS = 200
 _CHARACTERS = 400
@@ -27,7 +27,7 @@ def require_same_ids(
         UserError: the same text gives other ids.
     """
     try:
-        with quiet_transformers():
+        with quiet_hub():
             theirs = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
         return False

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from app.runtime.threads import available_threads
 from training.allocator import keep_freed_memory
 from training.errors import UserError
 from training.files import atomic_directory, refuse_to_replace
@@ -30,7 +31,7 @@ from training.finetune.ngrams import add_ngrams
 from training.finetune.seed_run import RESULT_NAME, RunParts, SeedResult, run_seed, seed_logits
 from training.finetune.teacher import teacher_logits
 from training.finetune.trainer import Split
-from training.hardware import default_device, granted_threads, hardware_name, native_bfloat16
+from training.hardware import default_device, hardware_name, native_bfloat16
 from training.ngrams.model import NgramClassifier
 from training.tokenizer import load_tokenizer, special_tokens
 
@@ -54,7 +55,7 @@ def finetune(
     start = time.perf_counter()
     output_dir = output_dir.absolute()  # "." has no name to put a temporary one beside
     refuse_to_replace(output_dir, REPORT_NAME, "fine-tuned model")
-    threads = config.threads or granted_threads()
+    threads = config.threads or available_threads()
     torch.set_num_threads(threads)
     keep_freed_memory()
     data = read_data(config)

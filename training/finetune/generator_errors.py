@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError
 from transformers import ElectraForMaskedLM
 
+from app.tasks.local import batches_by_length
 from training.electra.huggingface import quiet_hub
 from training.errors import UserError
 from training.finetune.corruption import Sampler
 from training.finetune.features import Feature, check_vocabulary, collate
 from training.finetune.model import read_config
-from training.finetune.predict import length_batches
 from training.hardware import default_device
 from training.tokenizer import SPECIAL_TOKENS, load_tokenizer, special_tokens
 
@@ -66,7 +66,7 @@ def generator_sampler(directory: Path, seed: int = 0) -> Sampler:
         answers: list[list[str | None]] = [[None] * len(spans) for _, spans in jobs]
         device = next(model.parameters()).device
         with torch.inference_mode():
-            for indices in length_batches([len(row) for row in rows], _BUDGET):
+            for indices in batches_by_length([len(row) for row in rows], _BUDGET):
                 batch = collate([rows[at] for at in indices], special.pad)
                 inputs = {k: batch[k].to(device) for k in ("input_ids", "attention_mask", "token_type_ids")}
                 wanted = [(row, p, i) for row, at in enumerate(indices) for _, p, i in masked[at]]

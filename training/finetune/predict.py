@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from transformers import ElectraForPreTraining, ElectraForTokenClassification, PreTrainedModel
 
+from app.tasks.local import batches_by_length
 from training.finetune.features import Feature, collate
 from training.ngrams.model import NgramClassifier
 
@@ -26,7 +27,7 @@ def predict_logits(
     training = model.training
     model.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for indices in length_batches([len(row) for row in rows], _BUDGET.get(device.type, 8192)):
+        for indices in batches_by_length([len(row) for row in rows], _BUDGET.get(device.type, 8192)):
             batch = collate([rows[at] for at in indices], pad_id)
             inputs = {
                 name: batch[name].to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
@@ -42,16 +43,6 @@ def ngram_logits(ngrams: NgramClassifier, rows: Sequence[Feature], pad_id: int) 
     """Logits of the n-grams alone, before their share, float32 ``[rows, labels]``."""
     result = np.zeros((len(rows), len(ngrams.bias)), np.float32)
     with torch.inference_mode():
-        for indices in length_batches([len(row) for row in rows], _LOOKED_UP):
+        for indices in batches_by_length([len(row) for row in rows], _LOOKED_UP):
             result[indices] = ngrams(collate([rows[at] for at in indices], pad_id)["input_ids"]).numpy()
     return result
-
-
-def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices, longest first, in batches of at most ``budget`` padded tokens (one row at least)."""
-    order = sorted(range(len(lengths)), key=lambda at: -lengths[at])
-    start = 0
-    while start < len(order):
-        count = max(1, budget // max(lengths[order[start]], 1))
-        yield order[start : start + count]
-        start += count

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from app.bundle import BundleError, FileEntry, Metric, file_entry, read_bundle, write_manifest
+from app.bundle import BundleError, FileEntry, Metric
+from app.bundle_files import file_entry, read_bundle, write_manifest
 from app.scheduler.engine import RequestContext
 from app.tasks.local import local_model
 from app.tasks.model import ServedModel
@@ -27,10 +28,14 @@ from app.tasks.summarize import (
     segment_document,
     sentence_features,
     sentence_vectors,
-    summarize,
 )
 from training.errors import UserError
-from training.evaluate.summarization import SummarySet, read_summary_set, sentences_per_summary
+from training.evaluate.summarization import (
+    SummarySet,
+    read_summary_set,
+    rouge_of,
+    sentences_per_summary,
+)
 from training.evaluate.summary_baselines import oracle
 from training.files import atomic_file
 from training.finetune.scorer_config import ScorerConfig
@@ -153,14 +158,8 @@ def _judge(model: ServedModel, data: SummarySet) -> ScorerFigure:
     count = sentences_per_summary(data.references)
     results = {}
     for method in ("scorer", "lead"):
-        scores = []
-        for start in range(0, len(data.documents), _DOCUMENTS_AT_ONCE):
-            documents = data.documents[start : start + _DOCUMENTS_AT_ONCE]
-            options = SummarizeOptions(num_sentences=count, method=method)
-            answers = asyncio.run(summarize(model, documents, options, RequestContext()))
-            for answer, reference in zip(answers, data.references[start:], strict=False):
-                score = rouge(answer.summary_text, reference)
-                scores.append((score.rouge1, score.rouge2, score.rouge_l))
+        options = SummarizeOptions(num_sentences=count, method=method)
+        scores = [astuple(score) for score in rouge_of(model, data, options)]
         one, two, longest = (float(value) for value in np.mean(scores, axis=0))
         results[method] = (one, two, longest)
     return ScorerFigure(data.name, len(data.documents), count, results["scorer"], results["lead"])

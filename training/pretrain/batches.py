@@ -6,8 +6,8 @@ So a batch is the same whoever makes it: one process or eight, before or after a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from app.bundle import SpecialTokens
 from training.electra.losses import Batch
 from training.electra.masking import choose_masked
-from training.pretrain.rows import RowSource
+from training.pretrain.rows import CLS, PADDING, SEP, RowSource
 from training.pretrain.words import WordFinder
 
 
@@ -36,7 +36,7 @@ class BatchMaker:
         ``rank`` on.
         """
         ids, segments, positions = self.source.rows(start_row, rows)
-        for code, token in ((-1, self.special.cls), (-2, self.special.sep), (-3, self.special.pad)):
+        for code, token in ((CLS, self.special.cls), (SEP, self.special.sep), (PADDING, self.special.pad)):
             ids[ids == code] = token
         specials = (self.special.cls, self.special.sep, self.special.pad, self.special.mask)
         maskable = (segments > 0) & ~np.isin(ids, specials)
@@ -94,18 +94,16 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 class Prefetcher:
     """Makes the next batch on a thread while the current one trains; there is none from ``total`` on."""
 
-    def __init__(self, make: object, total: int | None = None) -> None:
+    def __init__(self, make: Callable[[int], Batch], total: int | None = None) -> None:
         self._make, self._total = make, total
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._next: tuple[int, object] | None = None
+        self._next: tuple[int, Future[Batch]] | None = None
 
     def get(self, step: int) -> Batch:
         """The batch of ``step``; errors of the maker are raised here."""
-        make = self._make
-        assert callable(make)
-        ready = self._next[1].result() if self._next and self._next[0] == step else make(step)  # type: ignore[attr-defined]
+        ready = self._next[1].result() if self._next and self._next[0] == step else self._make(step)
         more = self._total is None or step + 1 < self._total
-        self._next = (step + 1, self._pool.submit(make, step + 1)) if more else None
+        self._next = (step + 1, self._pool.submit(self._make, step + 1)) if more else None
         return ready
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from app.bundle import sha256_of
+from app.bundle_files import sha256_of
 from training.electra.optimizer import ElectraAdam
 from training.errors import UserError
 from training.files import atomic_directory, atomic_file
@@ -136,7 +136,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: cannot be read ({error}); delete it") from None
 
 
-def latest_good(directory: Path, report: Any = print) -> Checkpoint | None:
+def latest_good(directory: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; damaged ones are reported and passed over. None if there is none.
 
     Raises:
@@ -147,7 +147,7 @@ def latest_good(directory: Path, report: Any = print) -> Checkpoint | None:
         try:
             return read_checkpoint(path)
         except UserError as error:
-            report(f"warning: {error}; going back to the one before")
+            print(f"warning: {error}; going back to the one before")
     if found:
         raise UserError(
             f"{directory}: none of its {len(found)} checkpoint(s) can be read; copy one back from elsewhere, "

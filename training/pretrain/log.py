@@ -30,7 +30,7 @@ class RunLog:
     from.
     """
 
-    def __init__(self, directory: Path, from_step: int, tensorboard: bool = True) -> None:
+    def __init__(self, directory: Path, from_step: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / "log.jsonl"
         self._picture = directory / "curves.png"
@@ -39,21 +39,18 @@ class RunLog:
             with atomic_file(self._path, "w", encoding="utf-8") as stream:
                 stream.writelines(json.dumps(record) + "\n" for record in kept)
         self._stream = self._path.open("a", encoding="utf-8", buffering=1)
-        self._board = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(
-                str(directory / "tensorboard"), purge_step=from_step + 1 if from_step else None
-            )
+        self._board = SummaryWriter(
+            str(directory / "tensorboard"), purge_step=from_step + 1 if from_step else None
+        )
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append one record."""
         self._stream.write(json.dumps({"step": step, **values}) + "\n")
-        if self._board is not None:
-            for key, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(key, value, step)
+        for key, value in values.items():
+            if isinstance(value, int | float):
+                self._board.add_scalar(key, value, step)
 
     def draw(self) -> None:
         """Draw the curves of everything logged so far."""
@@ -62,8 +59,7 @@ class RunLog:
     def close(self) -> None:
         """Flush and close all files."""
         self._stream.close()
-        if self._board is not None:
-            self._board.close()
+        self._board.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

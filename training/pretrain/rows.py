@@ -17,6 +17,8 @@ import numpy as np
 from training.corpus.shards import Split, TokenShards
 from training.errors import UserError
 
+CLS, SEP, PADDING = -1, -2, -3
+"""In the ids of a row, until a tokenizer's own are put in."""
 SHORTEST_PIECE = 8  # tokens of text; a smaller rest of a row stays empty
 _CLS_SEP = 2
 _AT_ONCE = 1 << 14  # documents packed together
@@ -70,11 +72,10 @@ class RowSource:
         """Rows ``start .. start + count`` of the endless stream, without special ids filled in.
 
         Returns:
-            ids, segments, positions: int64 ``[count, length]``; ids is -1 for [CLS], -2 for [SEP], -3 for
-                padding.
+            ids, segments, positions: int64 ``[count, length]``; ids hold ``CLS``, ``SEP`` and ``PADDING``.
         """
         shape = (count, self.length)
-        ids = np.full(shape, -3, np.int64)
+        ids = np.full(shape, PADDING, np.int64)
         segments, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         done = 0
         while done < count:
@@ -116,7 +117,7 @@ class RowSource:
         ]
         inside = (within > 0) & (within < np.repeat(sizes, sizes) - 1)
         flat[at[inside]] = np.concatenate(texts)
-        flat[offset], flat[offset + sizes - 1] = -1, -2
+        flat[offset], flat[offset + sizes - 1] = CLS, SEP
 
     def _load(self, epoch: int) -> Pieces:
         loaded = self._loaded

@@ -14,7 +14,7 @@ from app.bundle import SpecialTokens
 from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
 from training.electra.losses import Batch, Sums, joint_forward, joint_loss
-from training.electra.model import Electra
+from training.electra.model import Electra, parameter_count
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
 from training.hardware import hardware_name
@@ -247,7 +247,7 @@ def _count_words(
 
 def describe(run: Run) -> None:
     """Say what is about to be trained, before the first step."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    parameters = parameter_count(run.model)
     tokens = run.shards.tokens("train")
     passes = run.config.total_tokens / max(tokens, 1)
     numbers = "bfloat16" if autocast(run.config.numbers, run.place.device)._enabled else "float32"

@@ -19,7 +19,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from app.bundle import Bundle, BundleError, GraphName, read_bundle
+from app.bundle import Bundle, BundleError, GraphName
+from app.bundle_files import read_bundle
 from training.checkpoint_directory import newest_bundle
 from training.electra.huggingface import quiet_hub
 from training.errors import UserError

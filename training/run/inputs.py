@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.bundle import BundleError, read_bundle
+from app.bundle import BundleError
+from app.bundle_files import read_bundle
 from training.checkpoint_directory import newest_bundle, read_checkpoint_values, start_kind
 from training.corpus.config import CorpusConfig, SourceConfig
 from training.corpus.files import is_saved_data_set, source_files

@@ -24,8 +24,7 @@ from app.api.schemas.common import (
     as_list,
     example,
 )
-
-FunctionToApply = Literal["softmax", "sigmoid", "none"]
+from app.tasks.classify import FunctionToApply
 
 
 def _texts_or_ids(value: object) -> object:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import FIRST_FAULT, Envelope, Request, TaskRequest, example
-from app.tasks.detect import DEFAULT_IGNORE, MAX_PROTECTED, MAX_SUGGESTIONS
+from app.tasks.detect import (
+    DEFAULT_IGNORE,
+    MAX_PROTECTED,
+    MAX_SUGGESTIONS,
+    Granularity,
+    ThresholdName,
+)
+from app.text.offsets import OffsetUnit
 from app.text.scripts import CharacterClass
-
-OffsetUnit = Literal["codepoint", "utf16"]
 
 
 class ProtectedRange(Request):
@@ -25,12 +30,12 @@ class DetectRequest(TaskRequest):
 
     model_config = example({"input": "我喜欢吃平果。", "suggestions": 3})
 
-    threshold: Annotated[float, Field(ge=0, le=1)] | Literal["balanced", "precise", "sensitive"] = Field(
+    threshold: Annotated[float, Field(ge=0, le=1)] | ThresholdName = Field(
         "precise",
         description="Probability from which a token counts as replaced, or the name of a threshold that the "
         "bundle was calibrated for.",
     )
-    granularity: Literal["token", "char", "word"] = Field(
+    granularity: Granularity = Field(
         "word",
         description="Unit of `tokens`: word pieces, characters as people see them, or words (a Chinese "
         "character is a word of its own).",

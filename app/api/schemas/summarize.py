@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Envelope, TaskRequest, example
-from app.tasks.summarize import DEFAULT_SENTENCES
+from app.tasks.summarize import DEFAULT_SENTENCES, Method, Order, PoolingName
+from app.text.offsets import OffsetUnit
 
-Method = Literal["kmeans", "centroid", "textrank", "lead", "scorer"]
-OffsetUnit = Literal["codepoint", "utf16"]
 _MOST = 1_000_000
 """Of what a summary may hold: more than any text has, and a number that can be computed with."""
 
@@ -36,13 +35,13 @@ class SummarizeRequest(TaskRequest):
         description="How sentences are chosen; the bundle's own choice (`kmeans` unless measured otherwise) "
         "when left out.",
     )
-    pooling: Literal["mean", "max", "cls"] | None = Field(
+    pooling: PoolingName | None = Field(
         None, description="How token vectors become a sentence vector; the bundle's choice when left out."
     )
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="How much likeness to sentences already chosen counts against one; 0 not at all."
     )
-    order: Literal["position", "rank"] = Field(
+    order: Order = Field(
         "position", description="Order of the sentences in `summary_text`: as in the text, or best first."
     )
     offset_unit: OffsetUnit = Field(

@@ -6,7 +6,6 @@ from app.tasks.detect.options import (
     MAX_SUGGESTIONS,
     DetectOptions,
     Granularity,
-    OffsetUnit,
     ThresholdName,
 )
 from app.tasks.detect.results import Detection, ReplacedSpan, ReplacedToken, Suggestion
@@ -19,7 +18,6 @@ __all__ = [
     "DetectOptions",
     "Detection",
     "Granularity",
-    "OffsetUnit",
     "ReplacedSpan",
     "ReplacedToken",
     "Suggestion",

@@ -8,12 +8,11 @@ from typing import Literal
 
 from app.errors import ValidationFailed
 from app.tasks.model import ServedModel
-from app.text.offsets import Utf16Positions
+from app.text.offsets import OffsetUnit, Utf16Positions
 from app.text.scripts import CHARACTER_CLASSES, CharacterClass
 
 ThresholdName = Literal["balanced", "precise", "sensitive"]
 Granularity = Literal["token", "char", "word"]
-OffsetUnit = Literal["codepoint", "utf16"]
 
 MAX_SUGGESTIONS = 10
 MAX_PROTECTED = 1000

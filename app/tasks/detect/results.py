@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.tasks.detect.options import OffsetUnit
+from app.text.offsets import OffsetUnit
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """Extractive summarization: which sentences of a text say what it is about."""
 
-from app.tasks.sentence_scorer import SentenceScorer, feature_size, read_scorer, scorer_arrays
+from app.tasks.sentence_scorer import SentenceScorer, feature_size, scorer_arrays
 from app.tasks.summarize.features import sentence_features
 from app.tasks.summarize.lexical import lexical_similarity
 from app.tasks.summarize.options import (
     DEFAULT_SENTENCES,
     Method,
-    OffsetUnit,
     Order,
     PoolingName,
     SummarizeOptions,
@@ -14,13 +13,12 @@ from app.tasks.summarize.options import (
 from app.tasks.summarize.results import Summary, SummarySentence
 from app.tasks.summarize.segments import Segment, joined, segment_document
 from app.tasks.summarize.task import summarize
-from app.tasks.summarize.vectors import DocumentVectors, pool, sentence_vectors
+from app.tasks.summarize.vectors import DocumentVectors, sentence_vectors
 
 __all__ = [
     "DEFAULT_SENTENCES",
     "DocumentVectors",
     "Method",
-    "OffsetUnit",
     "Order",
     "PoolingName",
     "Segment",
@@ -31,8 +29,6 @@ __all__ = [
     "feature_size",
     "joined",
     "lexical_similarity",
-    "pool",
-    "read_scorer",
     "scorer_arrays",
     "segment_document",
     "sentence_features",

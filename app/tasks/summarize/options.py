@@ -8,11 +8,11 @@ from typing import Literal
 
 from app.errors import ValidationFailed
 from app.tasks.model import ServedModel
+from app.text.offsets import OffsetUnit
 
 Method = Literal["kmeans", "centroid", "textrank", "lead", "scorer"]
 PoolingName = Literal["mean", "max", "cls"]
 Order = Literal["position", "rank"]
-OffsetUnit = Literal["codepoint", "utf16"]
 
 DEFAULT_SENTENCES = 3
 """How many sentences a request gets that names no length."""

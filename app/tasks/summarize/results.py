@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.tasks.summarize.options import Method, OffsetUnit
+from app.tasks.summarize.options import Method
+from app.text.offsets import OffsetUnit
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app import bundle as b
+from app.bundle_files import file_entry
 from app.registry import loading
 from app.registry.loading import Loader, LoadOptions, load_in_thread, refusal
 from app.scheduler.lane import Lane
@@ -44,8 +45,8 @@ def edit(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
     change(manifest)
     for graph in manifest["graphs"].values():
         for precision, entry in graph["files"].items():
-            graph["files"][precision] = b.file_entry(root, entry["path"]).model_dump()
-    manifest["tokenizer"] = b.file_entry(root, "tokenizer.json").model_dump()
+            graph["files"][precision] = file_entry(root, entry["path"]).model_dump()
+    manifest["tokenizer"] = file_entry(root, "tokenizer.json").model_dump()
     (root / "bundle.json").write_text(json.dumps(manifest))
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.bundle import Bundle, BundleError, read_bundle
+from app.bundle import Bundle, BundleError
+from app.bundle_files import read_bundle
 from app.runtime import Backend, BackendUnavailable, open_session
 from app.runtime.batch import Session
 from app.runtime.onnx_session import OnnxSession

@@ -92,6 +92,8 @@ class SimulatedWorker:
         self._running = 0
         self.sick: str | None = None
         self.batches: list[Batch] = []
+        # Of what was reported; not the reports, which would keep lanes alive.
+        self.rows = self.tokens = self.padded_tokens = self.retried = 0
         self.busy_seconds = 0.0
 
     def offer(self, batch: Batch) -> None:
@@ -127,6 +129,10 @@ class SimulatedWorker:
         if self.sick:
             return
         self._start()
+        self.rows += len(report.results)
+        self.tokens += report.tokens
+        self.padded_tokens += report.padded_tokens
+        self.retried += report.retried
         self._on_report(dataclasses.replace(report, started=started, finished=self._clock()))
 
 
@@ -155,6 +161,11 @@ class Bench:
 
         self.scheduler = Scheduler(clock=loop.time, worker=worker, **options)
         self.lane = Lane("toy", "model", self.session, budget, per_token, overhead / per_token)
+
+    @property
+    def padding_ratio(self) -> float:
+        """Computed over real tokens; 1 is no padding."""
+        return self.worker.padded_tokens / self.worker.tokens
 
     async def infer(self, *lengths: int, deadline: float | None = None, first: int = 1000) -> list[Any]:
         rows = [row(length, first + index) for index, length in enumerate(lengths)]

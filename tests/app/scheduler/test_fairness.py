@@ -37,7 +37,7 @@ def test_mixed_lengths_are_served_with_little_padding_and_nobody_starves() -> No
         bench = Bench(budget=1024, per_token=PER_TOKEN, overhead=OVERHEAD)
         latencies = await closed_loop(bench, 32, 120)
         values = [seconds for _, seconds in latencies]
-        assert bench.scheduler.counts.padding_ratio < 1.10
+        assert bench.padding_ratio < 1.10
         assert all(within_budget(batch) for batch in bench.worker.batches)
         assert percentile(values, 0.99) < 4 * median(values)
         assert max(values) < 6 * median(values)
@@ -110,7 +110,7 @@ def test_overload_keeps_its_goodput_and_tells_the_truth_about_the_wait() -> None
             except QueueFull as error:
                 refused += 1
                 if refused % 25 == 0:
-                    waiting = bench.scheduler.counts.rows
+                    waiting = bench.worker.rows
                     asyncio.create_task(watch(asked, error.retry_after_s or 0.0, waiting))  # noqa: RUF006
             except DeadlineExceeded:
                 late += 1
@@ -118,7 +118,7 @@ def test_overload_keeps_its_goodput_and_tells_the_truth_about_the_wait() -> None
         async def watch(asked: float, promised: float, done: int) -> None:
             """When is as much done as waited at the refusal?"""
             ahead = queue_rows(bench)
-            while bench.scheduler.counts.rows < done + ahead:  # noqa: ASYNC110
+            while bench.worker.rows < done + ahead:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             ratios.append((loop.time() - asked) / promised)
 
@@ -132,7 +132,7 @@ def test_overload_keeps_its_goodput_and_tells_the_truth_about_the_wait() -> None
         assert refused > len(served)
         assert percentile(served, 0.99) < 10.0
         assert late == 0
-        assert bench.scheduler.counts.padding_ratio < 1.10
+        assert bench.padding_ratio < 1.10
         assert ratios
         assert all(0.5 < ratio < 2.0 for ratio in ratios)
 

@@ -187,13 +187,10 @@ def test_ids_are_taken_up_to_the_model_s_length_and_the_last_of_its_vocabulary(m
         np.testing.assert_allclose(answer.probs, softmax(logits_of(weights, row)), rtol=1e-4)
 
 
-def test_ids_beyond_the_model_s_length_are_cut_on_request_only(model, weights):
+def test_ids_beyond_the_model_s_length_are_refused(model):
     row = [2, *range(5, 5 + MAX_TOKENS)]
     with pytest.raises(ValidationFailed, match=f"holds {MAX_TOKENS + 1} ids, the model takes {MAX_TOKENS}"):
         run_ids(model, [row])
-    (answer,) = run_ids(model, [row], truncate=True)
-    assert (answer.truncated, answer.prompt_tokens) == (True, MAX_TOKENS)
-    np.testing.assert_allclose(answer.probs, softmax(logits_of(weights, row[:MAX_TOKENS])), rtol=1e-4)
 
 
 @pytest.mark.parametrize("token", [-1, "vocabulary"])

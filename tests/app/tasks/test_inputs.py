@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.errors import ValidationFailed
 from app.scheduler.engine import RequestContext
 from app.tasks.inputs import encode_texts, off_loop, prepare_texts

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from app.bundle import BundleError, file_entry, read_bundle, write_manifest
+from app.bundle import BundleError
+from app.bundle_files import file_entry, read_bundle, write_manifest
 from app.tasks.model import load_encoder, load_statistics, served_model
 from tests.toy import HIDDEN, toy_bundle
 

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from app import bundle as b
+from app.bundle_files import file_entry
 from app.tasks.local import local_model
 from app.tasks.sentence_scorer import SentenceScorer, feature_size, read_scorer, scorer_arrays
 from tests.toy import HIDDEN, toy_bundle
@@ -88,7 +89,7 @@ def test_arrays_that_do_not_fit() -> None:
 def add_statistics(root: Path, postprocess: str, **arrays: np.ndarray) -> None:
     np.savez(root / "pooling.npz", mean=np.zeros(HIDDEN, np.float32), **arrays)
     manifest = json.loads((root / b.MANIFEST_NAME).read_text())
-    manifest["pooling"]["statistics"] = b.file_entry(root, "pooling.npz").model_dump()
+    manifest["pooling"]["statistics"] = file_entry(root, "pooling.npz").model_dump()
     manifest["pooling"]["postprocess"] = postprocess
     (root / b.MANIFEST_NAME).write_text(json.dumps(manifest))
 

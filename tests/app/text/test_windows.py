@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.text.encoder import Encoded
-from app.text.windows import Window, cut, distance_to_cut, merge_average, merge_centre, plan_windows
+from app.text.windows import Window, cut, distance_to_cut, merge_centre, plan_windows
 
 
 def encode(lengths):
@@ -101,7 +101,6 @@ def test_merging_takes_each_token_from_where_it_stands_most_central(plan, random
     windows = plan_windows(encoded, limit, overlap, ends)
     values = [np.array([random.random() for _ in range(len(window))]) for window in windows]
     merged = merge_centre(windows, values, len(encoded))
-    average = merge_average(windows, values, len(encoded))
     for token in range(len(encoded)):
         seen = [
             (distance_to_cut(window, len(encoded))[token - window.start], value[token - window.start])
@@ -110,7 +109,6 @@ def test_merging_takes_each_token_from_where_it_stands_most_central(plan, random
         ]
         best = max(distance for distance, _ in seen)
         assert merged[token] == next(value for distance, value in seen if distance == best)
-        assert average[token] == pytest.approx(np.mean([value for _, value in seen]))
 
 
 def test_the_ends_of_the_text_are_no_cuts():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.bench.noise import moved
+from training.bench.pretrain import moved
 
 
 @pytest.mark.parametrize(

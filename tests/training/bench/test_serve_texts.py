@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.bundle import Bundle, read_bundle
+from app.bundle import Bundle
+from app.bundle_files import read_bundle
 from tests.toy import toy_bundle
 from training.bench.serve.texts import MIX_TOKENS, encoder_of, mixed_lengths, texts_of
 from training.errors import UserError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import Calibration, read_bundle, write_manifest
+from app.bundle import Calibration
+from app.bundle_files import read_bundle, write_manifest
 from tests.toy import toy_bundle
 from training.errors import UserError
 from training.evaluate.compare import Comparison, compare

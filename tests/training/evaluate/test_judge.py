@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.local import local_model
 from training.errors import UserError
 from training.evaluate import evaluate

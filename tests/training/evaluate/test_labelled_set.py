@@ -9,7 +9,7 @@ import pytest
 from tests.training.evaluate.conftest import WORDS, write_labelled
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
-from training.evaluate.labelled_set import data_set_name, read_test_set
+from training.evaluate.labelled_set import name_and_split, read_test_set
 
 
 def test_data_that_does_not_fit(model, config: EvaluateConfig, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -65,12 +65,12 @@ def test_pairs_and_single_texts_do_not_mix(model, config: EvaluateConfig, tmp_pa
 
 
 def test_names_of_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert data_set_name(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
-    assert data_set_name(Path("mine.v2.tsv")) == ("mine", "all")
+    assert name_and_split(Path("/data/cls/waimai/test.tsv.xz")) == ("waimai", "test")
+    assert name_and_split(Path("mine.v2.tsv")) == ("mine", "all")
     (tmp_path / "waimai").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert data_set_name(Path("test.tsv")) == ("test", "test")
-    assert data_set_name(Path("waimai/test.tsv")) == ("waimai", "test")
+    assert name_and_split(Path("test.tsv")) == ("test", "test")
+    assert name_and_split(Path("waimai/test.tsv")) == ("waimai", "test")
 
 
 def test_a_test_table_may_lack_a_label_that_is_renamed_but_not_all(  # type: ignore[no-untyped-def]

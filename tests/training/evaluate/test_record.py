@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.bundle import Metric, read_bundle
+from app.bundle import Metric
+from app.bundle_files import read_bundle
 from app.tasks.local import local_model
 from training.evaluate.record import card_languages, record_metrics
 

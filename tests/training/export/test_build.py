@@ -17,7 +17,8 @@ import pytest
 import torch
 from transformers import ElectraForPreTraining, ElectraForSequenceClassification
 
-from app.bundle import BundleError, read_bundle
+from app.bundle import BundleError
+from app.bundle_files import read_bundle
 from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.detect import DetectOptions, detect_replaced

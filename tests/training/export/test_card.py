@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.bundle import Metric, read_bundle
+from app.bundle import Metric
+from app.bundle_files import read_bundle
 from training.export.card import model_card
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import training
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from training.errors import UserError
 from training.export import command
 

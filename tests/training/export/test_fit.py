@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from training.errors import UserError
 from training.export import export
 from training.export.config import ExportConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.runtime import open_session
 from app.runtime.opening import openvino_installed
 from app.runtime.openvino_session import amx_available

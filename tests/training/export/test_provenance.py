@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from training.export import export
 from training.export.config import ExportConfig
 from training.export.provenance import fine_tuning_data, provenance

@@ -16,8 +16,8 @@ from app.tasks.classify import classify
 from app.tasks.local import local_model
 from tests.toy import toy_bundle
 from training.errors import UserError
-from training.evaluate.corruption import CorruptedRow
 from training.export.config import ExportConfig
+from training.export.corruption import CorruptedRow
 from training.export.quality import (
     agreement,
     classifier_quality,

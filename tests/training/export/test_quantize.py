@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from transformers import ElectraConfig, ElectraForMaskedLM
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from training.export.graphs import GeneratorGraph, write_graph
 from training.export.quantize import quantize_graph
 

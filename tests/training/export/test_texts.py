@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.model import load_encoder
 from app.text.encoder import TextEncoder
 from tests.toy import toy_bundle

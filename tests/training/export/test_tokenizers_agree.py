@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.model import load_encoder
 from app.text.encoder import TextEncoder
 from training.errors import UserError

@@ -7,21 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from training.finetune.features import FeatureBuilder
 from training.finetune.model import load_model
-from training.finetune.predict import length_batches, predict_logits
+from training.finetune.predict import predict_logits
 from training.tables import Example
 from training.tokenizer import load_tokenizer
-
-
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 100))
-def test_batches_hold_every_row_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = list(length_batches(lengths, budget))
-    assert sorted(at for batch in batches for at in batch) == list(range(len(lengths)))
-    assert all(len(b) == 1 or len(b) * max(lengths[at] for at in b) <= budget for b in batches)
 
 
 @pytest.mark.parametrize("task", ["single_label", "token_labels", "error_detection"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.scheduler.engine import RequestContext
 from app.tasks.local import local_model
 from app.tasks.summarize import SentenceScorer, SummarizeOptions, feature_size, summarize

@@ -11,7 +11,8 @@ import onnx
 import pytest
 import torch
 
-from app.bundle import MANIFEST_NAME, file_entry, read_bundle, write_manifest
+from app.bundle import MANIFEST_NAME
+from app.bundle_files import file_entry, read_bundle, write_manifest
 from training.errors import UserError
 from training.export import export
 from training.export.checkpoint import load_checkpoint, load_matching_tokenizer

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from training.errors import UserError
 from training.export import export
 from training.export.checkpoint import load_checkpoint

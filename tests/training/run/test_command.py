@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.local import local_model

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from app.bundle import BundleError, read_bundle
+from app.bundle import BundleError
+from app.bundle_files import read_bundle
 from app.runtime.opening import openvino_promising
 from training.bench.serve.answers import Reference
 from training.bench.serve.footprint import measure_footprint

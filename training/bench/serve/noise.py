@@ -44,7 +44,7 @@ class NoiseGuard:
         limit: share by which the multiply may be slower, and share of the CPUs that others may use.
         attempts: after which the least disturbed one is taken and marked.
         multiply: seconds of the fixed multiply; for tests.
-        used: CPU seconds that all processes and those of the benchmark's subject have used; for tests.
+        busy: CPU seconds that all processes and those of the benchmark's subject have used; for tests.
     """
 
     def __init__(

@@ -17,7 +17,6 @@ from training.errors import UserError
 
 START_SECONDS = 180.0
 _STOP_SECONDS = 15.0
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -126,7 +126,7 @@ def run_rounds(
             tell(f"round {round_ + 1} of {pace.rounds}: {row.name}")
             try:
                 if isinstance(row, Variant):
-                    _engine_alone(bundle, material, row, contestant.subject, guard, pace)
+                    _engine_alone(bundle, material, row, guard, pace)
                 _served(contestant, material, guard, pace, work)
             except UserError as error:
                 if isinstance(row, Variant):
@@ -136,9 +136,7 @@ def run_rounds(
     results.discarded = guard.discarded
 
 
-def _engine_alone(
-    bundle: Bundle, material: Material, row: Variant, subject: Subject, guard: NoiseGuard, pace: Pace
-) -> None:
+def _engine_alone(bundle: Bundle, material: Material, row: Variant, guard: NoiseGuard, pace: Pace) -> None:
     precision: Precision | None = "int8" if row.precision == "int8" else "fp32"
     session = open_engine(bundle, row.backend, precision)  # type: ignore[arg-type]
     try:

@@ -43,17 +43,11 @@ class Subject:
     tolerance: float
     body: Callable[[list[str]], bytes]
     answers: Callable[[bytes], list[Labelled]]
-    precision: str = "fp32"
-    backend: str = "onnxruntime"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """How a peer is installed and started. ``script``: a file of ``peers/``.
-
-    Attributes:
-        fixed_answer: a list that holds the answer, or the answer itself.
-    """
+    """How a peer is installed and started. ``alone``: it takes one text a request."""
 
     requirements: tuple[str, ...]
     command: Callable[[Path, int, dict[str, str]], list[str]]
@@ -86,8 +80,6 @@ def our_service(
         tolerance=0.15 if precision == "int8" else 0.05 if backend == "openvino" else 1e-3,
         body=lambda texts: _json({"input": texts[0] if len(texts) == 1 else texts}),
         answers=lambda body: [_pair(item) for item in json.loads(body)["data"]],
-        precision=precision or "",
-        backend=backend,
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.detect.calibration import replaced_probabilities, temperature_of
 from app.tasks.model import served_model
 from tests.toy import toy_bundle

@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.detect.candidates import SHAPE_PRIORS, SOUND_PRIORS, PieceTable, piece_table, propose
 from app.tasks.detect.places import Place
 from app.tasks.model import load_encoder

@@ -5,7 +5,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.detect.grouping import group_tokens
 from app.tasks.model import load_encoder
 from tests.hard_text import hard_text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.errors import ValidationFailed
 from app.tasks.detect import DetectOptions
 from app.tasks.detect.options import check_options, protected_ranges

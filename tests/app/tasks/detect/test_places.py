@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.scheduler.engine import RequestContext
 from app.tasks.detect.places import LONGEST_SPAN, find_place
 from app.tasks.detect.units import FlaggedSpan

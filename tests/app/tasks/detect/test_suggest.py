@@ -136,6 +136,8 @@ def test_calls_are_bounded_and_answers_do_not_depend_on_it(recorded, monkeypatch
     monkeypatch.setattr(module, "WINDOWS_PER_CALL", 2)
     monkeypatch.setattr(module, "POSITIONS_PER_CALL", 4)
     (bounded,) = run(recorded, text, suggestions=2)
+    assert whole.spans
+    assert max(len(rows) for graph, rows in recorded.engine.calls if graph == "generator") <= 2
     for span, same in zip(whole.spans, bounded.spans, strict=True):
         assert [s.text for s in same.suggestions] == [s.text for s in span.suggestions]
         assert [s.score for s in same.suggestions] == pytest.approx(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundle import read_bundle
+from app.bundle_files import read_bundle
 from app.tasks.detect.grouping import group_tokens
 from app.tasks.detect.units import document_score, exempt_ranges, flagged_spans, score_units
 from app.tasks.model import load_encoder

@@ -11,7 +11,7 @@ import pytest
 
 from app.tasks.model import ServedModel
 from training.errors import UserError
-from training.evaluate.unit_scores import score_units
+from training.export.unit_scores import score_units
 from training.tables import read_table
 
 HIGH, LOW = 1 / (1 + np.exp(-4)), 1 / (1 + np.exp(4))

@@ -11,7 +11,7 @@ import pytest
 
 from app.tasks.model import ServedModel
 from app.text.sequence import TokenSequence
-from training.evaluate.corruption import corrupt_at_random, corrupt_with_generator, replaced_logits, sample
+from training.export.corruption import corrupt_at_random, corrupt_with_generator, replaced_logits, sample
 
 TEXTS = ["我喜欢吃苹果今天天气很好不坏", "鑫他说的人们去公园吧", "中国新闻体育经济一二三四五六七八九十"]
 
