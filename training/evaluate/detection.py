@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.tasks.detect.calibration import replaced_probabilities
 from app.tasks.model import ServedModel
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig
@@ -17,7 +18,6 @@ from training.evaluate.plots import precision_recall_plot, reliability_plot
 from training.evaluate.report import Section
 from training.evaluate.statistics import Reliability, reliability
 from training.evaluate.text_corruption import SOURCES
-from training.export.calibration import sigmoid
 from training.export.corruption import corrupt_with_generator, replaced_logits
 from training.export.texts import read_documents, rows_of_text, sentences_of
 from training.export.unit_scores import UnitScores, score_units
@@ -123,7 +123,7 @@ def judge_corrupted(model: ServedModel, config: EvaluateConfig, plots: Path, *, 
         logits, replaced = asyncio.run(replaced_logits(model, corrupted))
         counts = [int(row.scored.sum()) for row in corrupted]
         scores["own generator"] = UnitScores(
-            scores=sigmoid(logits / calibration.temperature),
+            scores=replaced_probabilities(logits, calibration.temperature),
             wrong=replaced,
             scored=np.ones(len(replaced), bool),
             text=np.repeat(np.arange(len(counts)), counts),

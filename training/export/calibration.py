@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from app.bundle import Calibration
+from app.tasks.detect.calibration import replaced_probabilities
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -41,7 +42,7 @@ def fit_calibration(
     if not replaced.any() or replaced.all():
         raise ValueError("calibration needs right and replaced units")
     temperature = fit_temperature(logits, replaced)
-    scores = sigmoid(logits / temperature)
+    scores = replaced_probabilities(logits, temperature)
     balanced = best_threshold(scores, replaced, beta=1.0)
     precise = best_threshold(scores, replaced, beta=0.5, max_false_positive_rate=max_false_positive_rate)
     sensitive = best_threshold(scores, replaced, beta=2.0)
@@ -90,8 +91,3 @@ def best_threshold(
     best = int(np.argmax(np.where(allowed, f_beta, -1.0)))
     below = ranked[last[best] + 1] if best + 1 < len(last) else 0.0
     return float((ranked[last[best]] + below) / 2)
-
-
-def sigmoid(logits: FloatArray) -> FloatArray:
-    """``1 / (1 + exp(-logits))`` without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * logits))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from app.bundle_files import sha256_of
 from training.files import atomic_file
 
 
@@ -51,8 +52,7 @@ class StageLog:
                     state = file.stat()
                     key = f"{file.absolute()} {state.st_size} {state.st_mtime_ns}"
                     if key not in known:
-                        with file.open("rb") as stream:
-                            known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                        known[key] = sha256_of(file)
                     name = file.relative_to(given) if given.is_dir() else file
                     found.append((str(name), known[key]))
         if known != before:

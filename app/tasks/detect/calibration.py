@@ -14,6 +14,6 @@ def temperature_of(model: ServedModel) -> float:
     return calibration.temperature if calibration else 1.0
 
 
-def replaced_probabilities(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
+def replaced_probabilities(logits: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:
     """How likely each token was replaced: ``sigmoid(logits / temperature)``, float64, same shape."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64) / temperature)), np.float64)

@@ -6,8 +6,9 @@ import pytest
 
 from app.bundle import Bundle
 from app.bundle_files import read_bundle
+from app.tasks.model import load_encoder
 from tests.toy import toy_bundle
-from training.bench.serve.texts import MIX_TOKENS, encoder_of, mixed_lengths, texts_of
+from training.bench.serve.texts import MIX_TOKENS, mixed_lengths, texts_of
 from training.errors import UserError
 
 
@@ -18,7 +19,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def test_texts_have_exactly_the_lengths_that_were_asked_for(bundle: Bundle) -> None:
     lengths = [3, 16, 64, 384]
-    encoder = encoder_of(bundle)
+    encoder = load_encoder(bundle)
     texts = texts_of(bundle, lengths)
     assert [len(encoder.encode(text)) + 2 for text in texts] == lengths
     assert texts == texts_of(bundle, lengths)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.bundle import Bundle, Precision
 from app.runtime import Backend
+from app.tasks.model import load_encoder
 from app.text.sequence import TokenSequence
 from training.bench.serve.answers import Reference, references
 from training.bench.serve.cells import Load, measure
@@ -17,7 +18,7 @@ from training.bench.serve.noise import NoiseGuard
 from training.bench.serve.processes import free_port, running
 from training.bench.serve.results import Results, Row, Variant
 from training.bench.serve.subjects import Subject
-from training.bench.serve.texts import SHORT_TOKENS, encoder_of, mixed_lengths, texts_of
+from training.bench.serve.texts import SHORT_TOKENS, mixed_lengths, texts_of
 from training.errors import UserError
 
 CLIENTS = 32
@@ -54,7 +55,7 @@ class Material:
         """Made from the bundle's own vocabulary."""
         short = texts_of(bundle, [SHORT_TOKENS] * _SHORT_TEXTS, seed=1)
         mix = texts_of(bundle, mixed_lengths(_MIX_TEXTS), seed=2)
-        encoder = encoder_of(bundle)
+        encoder = load_encoder(bundle)
 
         def rows(texts: Sequence[str]) -> list[TokenSequence]:
             return [encoder.sequence(encoder.encode(text).ids) for text in texts]

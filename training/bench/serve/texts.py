@@ -6,18 +6,13 @@ import random
 from collections.abc import Sequence
 
 from app.bundle import Bundle
+from app.tasks.model import load_encoder
 from app.text.encoder import TextEncoder
 from training.errors import UserError
 
 SHORT_TOKENS = 64
 MIX_TOKENS = 16, 384
 _ASCII_SHARE = 0.3
-
-
-def encoder_of(bundle: Bundle) -> TextEncoder:
-    """The bundle's tokenizer, as the service uses it."""
-    manifest = bundle.manifest
-    return TextEncoder(bundle.tokenizer_file, manifest.special_tokens, manifest.max_tokens)
 
 
 def texts_of(bundle: Bundle, lengths: Sequence[int], seed: int = 0) -> list[str]:
@@ -31,7 +26,7 @@ def texts_of(bundle: Bundle, lengths: Sequence[int], seed: int = 0) -> list[str]
         raise UserError(
             f"{bundle.path}: takes {limit} tokens, the benchmark sends {max(lengths)}; take another"
         )
-    encoder = encoder_of(bundle)
+    encoder = load_encoder(bundle)
     chance = random.Random(seed)
     latin, other = _single_token_words(encoder, chance)
     texts = [_text(length - 2, latin, other, chance) for length in lengths]
