@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import time
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     for internal in ("--worker-socket", "--worker-pipe", "--worker-index"):
         parser.add_argument(internal, type=int, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--worker-shared", type=Path, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--worker-patient", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
@@ -68,12 +70,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options: dict[str, Any] = vars(make_parser().parse_args(given))
-    worker = {name: options.pop(f"worker_{name}") for name in ("socket", "pipe", "index", "shared")}
+    worker = {
+        name: options.pop(f"worker_{name}") for name in ("socket", "pipe", "index", "shared", "patient")
+    }
     try:
         settings = load_settings(options)
         if worker["socket"] is not None:
             listener = socket.socket(fileno=worker["socket"])
-            return _serve(settings, listener, worker["pipe"], worker["index"], worker["shared"])
+            return _serve(settings, listener, **{name: worker[name] for name in worker if name != "socket"})
         return _start(settings, given)
     except SettingsError as error:
         return _fail(str(error), _EXIT_SETTINGS)
@@ -93,9 +97,15 @@ def _start(settings: Settings, given: list[str]) -> int:
         return _fail(str(error), _EXIT_STARTUP)
     if settings.workers == 1:
         return _serve(settings, listener)
+    from app.logs import configure_logging
+    from app.shared import NoRoomError
     from app.supervisor import supervise
 
-    return supervise(settings, listener, given)
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        return supervise(settings, listener, given)
+    except NoRoomError as error:
+        return _fail(str(error), _EXIT_STARTUP)
 
 
 def _serve(
@@ -104,12 +114,14 @@ def _serve(
     pipe: int | None = None,
     index: int | None = None,
     shared: Path | None = None,
+    patient: bool = False,
 ) -> int:
     # Imported late: --help and mistakes in settings answer at once.
     from app.api.middleware.observe import refusals
     from app.api.server import Server, make_config
     from app.logs import configure_logging
     from app.main import create_app
+    from app.supervisor import stop_signals
 
     configure_logging(settings.log_level, settings.log_format)
 
@@ -118,10 +130,12 @@ def _serve(
             seconds = time.monotonic() - _STARTED
             print(f"electra: ready in {seconds:.1f} s; {_where(settings, listener)}", flush=True)
 
-    app = create_app(settings, shared=shared, on_ready=on_ready)
+    app = create_app(settings, shared=shared, on_ready=on_ready, patient=patient)
     service = app.state.service
     config = make_config(app, settings, refusals(service.metrics, settings.access_log))
     server = Server(config, service.lifecycle, settings.drain_delay_s, pipe)
+    if signal.SIGHUP in stop_signals():  # uvicorn leaves it to the system, which ends us in mid-answer
+        signal.signal(signal.SIGHUP, server.handle_exit)
     server.run([listener])
     if server.exit_code:
         return _fail(service.lifecycle.reason, server.exit_code)
@@ -145,6 +159,9 @@ def _fail(reason: str, code: int) -> int:
 
 def run() -> None:
     """Entry point of the command: run, then leave even if a thread of a dead engine hangs."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the server takes over there is nothing to finish: a stop is a stop, and no failed start.
+        signal.signal(number, lambda *_: os._exit(0))
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

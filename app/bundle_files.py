@@ -53,7 +53,7 @@ def read_bundle(path: Path, *, verify: bool = True, in_place: bool = True) -> Bu
         raw = json.loads(manifest_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _no_manifest(path) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, OSError) and error.errno in _PASSING:
             raise
         raise BundleError(manifest_path, f"cannot be read ({error})", "export the bundle again") from None
@@ -90,6 +90,8 @@ def _verify_file(root: Path, entry: FileEntry) -> None:
     file = root / entry.path
     if not file.is_file():
         raise BundleError(file, "is missing", "copy the whole bundle again")
+    if not os.access(file, os.R_OK):
+        raise BundleError(file, "cannot be read (permission denied)", "let the service's user read it")
     if file.stat().st_size != entry.bytes:
         raise BundleError(
             file,

@@ -73,6 +73,7 @@ def create_app(
     open_models: OpenModels = LiveModels,
     shared: Path | None = None,
     on_ready: Callable[[], None] | None = None,
+    patient: bool = False,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -83,6 +84,8 @@ def create_app(
         open_models: makes the model repository; by default the one over ``settings.models_dir``.
         shared: directory that the workers of one service share; None for a single worker.
         on_ready: called once when the service can be sent work.
+        patient: whether the server is to take no connection before models are loaded, or cannot be:
+            others beside it serve meanwhile, and it would only refuse.
 
     Raises:
         SettingsError: a key file cannot be read, or tracing is wanted and not installed.
@@ -101,6 +104,8 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(_load(service, on_ready))
+        while patient and lifecycle.loading:  # noqa: ASYNC110 - it has no event, and needs none elsewhere
+            await asyncio.sleep(0.05)
         try:
             yield
         finally:

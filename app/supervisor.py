@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from types import FrameType
 
 from app.api.listener import turn_newcomers_away
 from app.settings import Settings
+from app.shared import MULTIPROCESS_VARIABLE, free_bytes, shared_directory
 
-MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_log = logging.getLogger("electra")
+
 EXIT_STARTUP = 1
 _FATAL_AT_START = (1, 2)
 _TICK_S = 0.1
@@ -59,10 +61,11 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until a signal; 0 when every worker then ended well."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             signal.signal(number, self._on_signal)
         self._workers = [
-            _Worker(index, self._spawn(index), time.monotonic()) for index in range(self._settings.workers)
+            _Worker(index, self._spawn(index, patient=False), time.monotonic())
+            for index in range(self._settings.workers)
         ]
         while not self._stopping:
             for worker in self._workers:
@@ -79,10 +82,14 @@ class Supervisor:
                 worker.process.kill()
         self._stopping = True
 
-    def _spawn(self, index: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "app", *self._arguments]
+    def _spawn(self, index: int, *, patient: bool) -> subprocess.Popen[bytes]:
+        (self._shared / "metrics").mkdir(exist_ok=True)
+        # As we do, it takes modules from the current folder only where it was started as `python -m app`.
+        isolated = [] if sys.path[:1] == [os.getcwd()] else ["-P"]
+        command = [sys.executable, *isolated, "-m", "app", *self._arguments]
         command += ["--worker-socket", str(self._listener.fileno()), "--worker-pipe", str(self._read_end)]
         command += ["--worker-index", str(index), "--worker-shared", str(self._shared)]
+        command += ["--worker-patient"] if patient else []
         return subprocess.Popen(
             command,
             pass_fds=(self._listener.fileno(), self._read_end),
@@ -104,12 +111,19 @@ class Supervisor:
         self._forget_metrics(worker.process.pid)
         if code in _FATAL_AT_START and (worker.first or not self._others_run(worker)):
             return code
-        self._pause(worker, now, f"ended with code {code}")
+        self._pause(worker, now, f"ended with code {code}{self._cause_of(code)}")
         return None
+
+    def _cause_of(self, code: int) -> str:
+        if code != -signal.SIGBUS:
+            return ""
+        place = self._shared.parent
+        return f" (SIGBUS: is {place} full? It has {free_bytes(place) >> 10} KiB free)"
 
     def _start_again(self, worker: _Worker, now: float) -> int | None:
         try:
-            worker.process = self._spawn(worker.index)
+            # Beside others that serve it takes no connection before it can answer.
+            worker.process = self._spawn(worker.index, patient=self._others_run(worker))
         except OSError as error:
             # The system has no memory or process to give just now: no reason to stop those that serve.
             self._pause(worker, now, f"could not be started ({error})")
@@ -121,11 +135,7 @@ class Supervisor:
         pause = min(2.0 ** min(worker.failures, _MOST_DOUBLINGS) - 1, _LONGEST_PAUSE_S)
         worker.failures += 1
         worker.due = now + pause
-        print(
-            f"electra: worker {worker.index} {what}; starting it again in {pause:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
+        _log.error("worker %d %s; starting it again in %.0f s", worker.index, what, pause)
 
     def _others_run(self, worker: _Worker) -> bool:
         return any(other.process.poll() is None for other in self._workers if other is not worker)
@@ -156,7 +166,17 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
-        return 0 if all(worker.process.returncode == 0 for worker in asked) else EXIT_STARTUP
+        # One that was still starting ends by the signal itself.
+        well = (0, -signal.SIGTERM)
+        return 0 if all(worker.process.returncode in well for worker in asked) else EXIT_STARTUP
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop the service in order: a closed terminal (SIGHUP) too, unless ``nohup`` has it
+    ignored.
+    """
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+    return [signal.SIGTERM, signal.SIGINT, *hangup]
 
 
 def supervise(settings: Settings, listener: socket.socket, arguments: list[str]) -> int:
@@ -164,8 +184,9 @@ def supervise(settings: Settings, listener: socket.socket, arguments: list[str])
 
     Returns:
         The exit code of the whole.
+
+    Raises:
+        NoRoomError: there is no directory that workers can share.
     """
-    with tempfile.TemporaryDirectory(prefix="electra-") as name:
-        shared = Path(name)
-        (shared / "metrics").mkdir()
+    with shared_directory() as shared:
         return Supervisor(settings, listener, arguments, shared).run()

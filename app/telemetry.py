@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,7 +21,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from app.shared import MULTIPROCESS_VARIABLE
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -206,7 +207,7 @@ class Metrics:
             self._dropped.labels("cancelled").inc()
         elif facts.status == 504 and facts.accepted:
             self._dropped.labels("deadline").inc()
-        elif facts.status in (401, 403, 413, 415, 429, 503, 504) and not facts.accepted:
+        elif facts.status in (401, 403, 408, 413, 415, 429, 503, 504) and not facts.accepted:
             self._rejected.labels(facts.error_type).inc()
 
     def refused(self, status: int, error_type: str) -> None:
@@ -255,7 +256,8 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """The exposition in Prometheus' text format, and its content type."""
-        if not self._shared:
+        if not self._shared or not Path(os.environ[MULTIPROCESS_VARIABLE]).is_dir():
+            # Where somebody removed what the workers share, this one at least tells its own.
             return generate_latest(self._registry), CONTENT_TYPE_LATEST
         from prometheus_client.multiprocess import MultiProcessCollector
 

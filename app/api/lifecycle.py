@@ -20,7 +20,8 @@ class State(Enum):
 class Lifecycle:
     """The state that readiness shows, and whom to tell when the process must end.
 
-    ``reason`` is one line for people: why the service is not ready. ``was_ready``: whether it ever was.
+    ``reason`` is one line for people: why the service is not ready. ``was_ready``: whether it ever was;
+    ``loading``: whether the first load of the models has not ended yet, well or badly.
     """
 
     def __init__(self, watch: Callable[[bool], None] | None = None) -> None:
@@ -29,6 +30,7 @@ class Lifecycle:
         self._served = True
         self.state = State.STARTING
         self.reason = "models are being loaded"
+        self.loading = True
         self.was_ready = False
         self._listeners: list[Callable[[str], None]] = []
         self._tell()
@@ -55,13 +57,13 @@ class Lifecycle:
     def to_ready(self) -> None:
         """Models are loaded. A service that is already stopping stays so."""
         if self.state is State.STARTING:
-            self.state, self.was_ready = State.READY, True
+            self.state, self.was_ready, self.loading = State.READY, True, False
             self.set_served(self._served)
 
     def waits_for(self, reason: str) -> None:
         """Models are loaded, and something is missing without which the service does not become ready."""
         if self.state is State.STARTING:
-            self.reason = reason
+            self.reason, self.loading = reason, False
 
     def set_served(self, served: bool) -> None:
         """Whether any model is served now: an administrator may unload the last one, and load one again."""
@@ -73,14 +75,14 @@ class Lifecycle:
     def to_draining(self) -> None:
         """Stop being ready; what was accepted is still answered."""
         if self.state is not State.DEAD:
-            self.state, self.reason = State.DRAINING, "the service is stopping"
+            self.state, self.reason, self.loading = State.DRAINING, "the service is stopping", False
             self._tell()
 
     def to_dead(self, reason: str) -> None:
         """The process cannot serve any more; the listeners end it with a non-zero exit code."""
         if self.state is State.DEAD:
             return
-        self.state, self.reason = State.DEAD, reason
+        self.state, self.reason, self.loading = State.DEAD, reason, False
         self._tell()
         for listener in self._listeners:
             listener(reason)

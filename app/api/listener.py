@@ -11,6 +11,7 @@ import sys
 
 from app.settings import variable
 
+BACKLOG = 2048
 _SO_ATTACH_FILTER = 26
 # Classic BPF, instruction by instruction: load the byte of TCP's flags; where SYN is set drop, else keep all.
 _NO_SYN = b"".join(
@@ -24,7 +25,10 @@ class BindError(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket that child processes inherit.
+    """A TCP socket that listens and that child processes inherit.
+
+    It listens at once: of two services that start together only one may think that the port is its own.
+    Clients that come before anybody accepts wait.
 
     Raises:
         BindError: the port is taken or forbidden, or the host is not one of this machine's.
@@ -40,6 +44,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise BindError(_explain(error, host, port)) from None

@@ -252,6 +252,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         request_id = new_request_id()
         status, headers, body = render(error, path="", request_id=request_id)
+        headers = [*headers, (b"x-request-id", request_id.encode())]
         head = [STATUS_LINE[status], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
         self.transport.close()

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 
 from app.api.lifecycle import Lifecycle
-from app.api.listener import turn_newcomers_away
+from app.api.listener import BACKLOG, turn_newcomers_away
 from app.api.protocol import GuardedConfig, GuardedProtocol, Refused
 from app.settings import Settings
 
@@ -165,7 +165,7 @@ def make_config(app: object, settings: Settings, refused: Refused = lambda *_: N
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
         forwarded_allow_ips=settings.trusted_proxies,
-        backlog=2048,
+        backlog=BACKLOG,
         lifespan="on",
         log_config=None,
         access_log=False,

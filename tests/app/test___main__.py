@@ -20,7 +20,7 @@ def test_each_setting_is_a_flag_with_its_default() -> None:
     assert "[ELECTRA_ACCESS_LOG, default true]" in text
     assert "[ELECTRA_THREADS, default unset]" in text
     assert make_parser().parse_args([]).__dict__.keys() == {
-        f"worker_{n}" for n in ("socket", "pipe", "index", "shared")
+        f"worker_{n}" for n in ("socket", "pipe", "index", "shared", "patient")
     }
 
 

@@ -89,10 +89,22 @@ def test_a_device_that_fails_says_nothing_of_the_bundle(root: Path, monkeypatch:
         read_bundle(root)
 
 
-def test_no_manifest_is_no_bundle(root: Path) -> None:
-    (root / b.MANIFEST_NAME).write_text("{", encoding="utf-8")
-    with pytest.raises(b.BundleError, match="cannot be read"):
+def test_a_file_that_may_not_be_read_is_the_bundles_fault(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is tried again when its rights change, and not some time later."""
+    monkeypatch.setattr("app.bundle_files.os.access", lambda path, mode: Path(path).name != "model.onnx")
+    with pytest.raises(
+        b.BundleError, match=r"model\.onnx: cannot be read .*; let the service's user read it"
+    ):
         read_bundle(root)
+
+
+def test_no_manifest_is_no_bundle(root: Path) -> None:
+    for text in ("{", "[" * 200_000, f'{{"a": {"1" * 6000}}}'):
+        (root / b.MANIFEST_NAME).write_text(text, encoding="utf-8")
+        with pytest.raises(b.BundleError, match="cannot be read"):
+            read_bundle(root)
     (root / b.MANIFEST_NAME).unlink()
     with pytest.raises(b.BundleError, match="is missing"):
         read_bundle(root)

@@ -66,6 +66,48 @@ def test_whoever_waits_is_told_once_it_is_ready(models: FixedModels) -> None:
     assert told == ["ready"]
 
 
+def test_one_beside_others_takes_no_connection_before_it_can_serve(
+    models: FixedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        load, loaded = models.start, asyncio.Event()
+
+        async def start() -> None:
+            await loaded.wait()
+            await load()
+
+        monkeypatch.setattr(models, "start", start)
+        app = create_app(Settings(), open_models=lambda *_: models, patient=True)
+        lifespan = app.router.lifespan_context(app)
+        starting = asyncio.create_task(lifespan.__aenter__())
+        await asyncio.sleep(0.1)
+        assert not starting.done()
+        loaded.set()
+        await asyncio.wait_for(starting, 5)
+        assert app.state.service.lifecycle.ready
+        await lifespan.__aexit__(None, None, None)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_waits_for_a_model_takes_connections_to_say_so(
+    models: FixedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        waiting = asyncio.Event()
+
+        async def start() -> None:
+            app.state.service.lifecycle.waits_for("no model is served")
+            await waiting.wait()
+
+        monkeypatch.setattr(models, "start", start)
+        app = create_app(Settings(), open_models=lambda *_: models, patient=True)
+        async with asyncio.timeout(5), app.router.lifespan_context(app):
+            assert app.state.service.lifecycle.status == "starting"
+
+    asyncio.run(scenario())
+
+
 def test_a_key_file_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read as a list of keys"):
         create_app(Settings(api_keys_file=tmp_path / "none"))

@@ -12,6 +12,7 @@ import pytest
 
 from app import supervisor
 from app.settings import Settings
+from app.shared import MULTIPROCESS_VARIABLE
 from app.supervisor import Supervisor
 
 
@@ -39,6 +40,9 @@ def listener() -> Iterator[socket.socket]:
         yield made
 
 
+waited: list[bool] = []
+
+
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.socket) -> Any:
     """``stage(codes, turns)`` runs two workers whose processes end as ``codes`` say, for some turns."""
@@ -48,11 +52,13 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.sock
     def perform(codes: list[int | OSError | None], turns: int = 20) -> tuple[int, list[int]]:
         made = Supervisor(Settings(workers=2), listener, [], tmp_path)
         started: list[int] = []
+        waited.clear()
         clock = iter(range(0, 10_000_000, 40))  # longer than the longest pause from look to look
         monkeypatch.setattr("app.supervisor.time.monotonic", lambda: next(clock))
 
-        def spawn(index: int) -> Process:
+        def spawn(index: int, *, patient: bool) -> Process:
             started.append(index)
+            waited.append(patient)
             code = codes.pop(0) if codes else None
             if isinstance(code, OSError):
                 raise code
@@ -73,6 +79,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.sock
 
 def test_a_worker_that_dies_is_replaced(stage: Any) -> None:
     assert stage([None, -9]) == (0, [0, 1, 1])
+    assert waited == [False, False, True], "only a replacement beside others takes its time"
 
 
 def test_a_stop_while_a_dead_worker_waits_for_its_turn_ends_well(stage: Any) -> None:
@@ -116,10 +123,21 @@ def test_a_replacement_that_the_system_has_no_room_for_is_tried_again(stage: Any
     assert stage([None, -9, full, full, None]) == (0, [0, 1, 1, 1, 1])
 
 
-def test_without_room_and_without_others_it_ends(stage: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_under_the_metrics_is_named(stage: Any, caplog: pytest.LogCaptureFixture) -> None:
+    stage([None, -7])
+    assert "worker 1 ended with code -7 (SIGBUS: is " in caplog.text
+    assert " full? It has " in caplog.text
+
+
+def test_one_that_the_stop_met_while_it_started_is_no_failure(stage: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Process, "send_signal", lambda self, number: setattr(self, "returncode", -number))
+    assert stage([None, None], turns=1) == (0, [0, 1])
+
+
+def test_without_room_and_without_others_it_ends(stage: Any, caplog: pytest.LogCaptureFixture) -> None:
     full = OSError(12, "Cannot allocate memory")
     assert stage([-9, -9, full]) == (1, [0, 1, 0])
-    assert "could not be started ([Errno 12] Cannot allocate memory)" in capsys.readouterr().err
+    assert "could not be started ([Errno 12] Cannot allocate memory)" in caplog.text
 
 
 def test_gauges_of_a_dead_worker_are_forgotten(stage: Any, tmp_path: Path) -> None:
@@ -141,7 +159,15 @@ def test_workers_get_the_port_and_the_command_line(
         return Process(None)
 
     monkeypatch.setattr("app.supervisor.subprocess.Popen", popen)
-    Supervisor(Settings(), listener, ["--max-items", "3"], tmp_path)._spawn(4)
+    own = Supervisor(Settings(), listener, ["--max-items", "3"], tmp_path)
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), *sys.path])
+    own._spawn(4, patient=False)
     assert made["command"][:5] == [sys.executable, "-m", "app", "--max-items", "3"]
+    assert "--worker-patient" not in made["command"]
+    # As the command, which takes no module from the current folder.
+    monkeypatch.setattr(sys, "path", ["/opt/electra/bin", *sys.path])
+    own._spawn(4, patient=True)
+    assert made["command"][:4] == [sys.executable, "-P", "-m", "app"]
+    assert made["command"][-1] == "--worker-patient"
     assert listener.fileno() in made["pass_fds"]
-    assert made["env"][supervisor.MULTIPROCESS_VARIABLE] == str(tmp_path / "metrics")
+    assert made["env"][MULTIPROCESS_VARIABLE] == str(tmp_path / "metrics")

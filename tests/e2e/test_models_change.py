@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -168,10 +169,20 @@ def test_a_worker_that_is_killed_is_replaced_and_all_end_with_their_supervisor(
     with running(models, tmp_path / "workers", workers=2) as server:
         first = eventually(lambda: len(found := workers(server)) == 2 and found)
         victim = min(first)
+        eventually(lambda: server.log.count("serving sentiment/1") == 2, 30)
+        eventually(lambda: {server.get("/readyz").status_code for _ in range(12)} == {200}, 30)
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda: len(found := workers(server)) == 2 and victim not in found, 30)
-        eventually(lambda: server.get("/readyz").status_code == 200)
+        statuses = set()
+
+        def replaced() -> bool:
+            statuses.add(server.post("/classify", {"input": "好"}).status_code)
+            statuses.add(server.get("/readyz").status_code)
+            return victim not in workers(server) and server.log.count("serving sentiment/1") == 3
+
+        eventually(replaced, 30)
+        assert statuses == {200}, "the one that is left carries on, and the new one waits until it can serve"
         assert "ended with code -9" in server.log
+        assert all(json.loads(line) for line in server.log.splitlines())
         left = workers(server)
         server.process.kill()
         server.wait()

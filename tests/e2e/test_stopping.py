@@ -64,6 +64,23 @@ def test_sigterm_waits_for_what_is_in_flight(
         assert statuses == [200]
 
 
+def test_a_closed_terminal_is_a_stop_like_any_other(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULTY_DELAY", "1.0")
+    with running(models, tmp_path / "run", launcher=FAULTY) as server:
+        statuses: list[int] = []
+        thread = threading.Thread(
+            target=lambda: statuses.append(server.post("/classify", {"input": "好"}).status_code)
+        )
+        thread.start()
+        eventually(lambda: "electra_requests_in_flight 2.0" in server.get("/metrics").text)
+        server.signal(signal.SIGHUP)
+        assert server.wait() == 0
+        thread.join()
+        assert statuses == [200]
+
+
 def test_what_could_not_be_finished_in_time_is_told_so(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

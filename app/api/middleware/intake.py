@@ -16,6 +16,8 @@ LOOP_SHARE = 0.05
 """Of its time: what a request may have waited for its first turn on the event loop. It has more turns to wait
 for, and the engine. When requests come faster than the loop can take them, this refuses the rest while they
 have cost next to nothing; without it all of them would wait longer and longer, and be late together."""
+LEAST_LAG_S = 0.05
+"""So long a turn of an idle service may take: below it nothing is overloaded, however short a deadline is."""
 MOST_BODIES = 16
 """Bodies of the largest size that may be in memory at once: many clients together must not fill it either."""
 
@@ -69,7 +71,7 @@ class Intake:
         timeout_s = _timeout_of(scope, patience.seconds)
         loop = asyncio.get_running_loop()
         lag = loop.time() - scope.get(ARRIVED, loop.time())
-        if lag > LOOP_SHARE * timeout_s and patience is self._task:
+        if lag > max(LOOP_SHARE * timeout_s, LEAST_LAG_S) and patience is self._task:
             raise QueueFull(f"more requests come than can be read: {lag:.1f} s behind; try again later", lag)
         try:
             call.body = await self._read(call, scope, receive)

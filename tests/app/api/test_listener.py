@@ -23,6 +23,12 @@ def test_a_port_in_use_names_itself_and_the_setting() -> None:
             bind("127.0.0.1", port)
 
 
+def test_of_two_that_come_together_one_gets_the_port() -> None:
+    """Also while the first has not begun to take connections."""
+    with bind("127.0.0.1", 0) as first, pytest.raises(BindError, match="is in use"):
+        bind("127.0.0.1", first.getsockname()[1])
+
+
 @pytest.mark.parametrize("host", ["203.0.113.9", "no such host"])
 def test_a_foreign_host_names_the_setting(host: str) -> None:
     with pytest.raises(BindError, match="ELECTRA_HOST"):

@@ -191,6 +191,7 @@ def test_what_no_application_answers_is_told(sent: bytes, status: int, kind: str
         ((request_id, caller, *told),) = connection.refused
         assert (caller, told) == ("127.0.0.1", [status, kind])
         assert f'"request_id":"{request_id}"'.encode() in answer
+        assert f"x-request-id: {request_id}\r\n".encode() in answer
 
     connected(story)
 

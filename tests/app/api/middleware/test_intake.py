@@ -230,6 +230,12 @@ def test_what_waited_too_long_for_the_event_loop_is_refused_before_it_is_read(mo
             # Whoever is in a hurry is told earlier, and an administrator always gets through.
             hurried = [(b"content-type", b"application/json"), (b"x-request-timeout", b"1")]
             assert (await call(service, "/classify", [], headers=hurried, arrived=just))[0] == 429
+            # A turn of the event loop is no overload, however little time is left.
+            soon = [(b"content-type", b"application/json"), (b"x-request-timeout", b"0.2")]
+            arrived = loop.time() - 0.04
+            assert (await call(service, "/classify", [message(BODY)], headers=soon, arrived=arrived))[
+                0
+            ] == 200
             boss = [(b"authorization", b"Bearer boss"), (b"content-type", b"application/json")]
             load = "/v1/models/sentiment/load"
             assert (await call(service, load, [message(b"{}")], headers=boss, arrived=late))[0] == 200
