@@ -6,25 +6,29 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from training.errors import UserError
 
 T = TypeVar("T")
+# Text that names a file or folder: its `~` is filled in where a configuration is read, for all that use it.
+FilePath = Annotated[str, "path"]
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
-    """Build dataclass ``cls`` from ``values``; nested dataclasses and lists of them are built too.
+    """Build dataclass ``cls`` from ``values``; nested dataclasses and lists of them are built too, and the
+    ``~`` of a ``FilePath`` is filled in.
 
     ``where`` names the file and the key path for messages, such as ``tiny.yaml: pretrain``.
 
     Raises:
-        UserError: unknown key (with the nearest known one), missing key, wrong type, or a value that
-        ``__post_init__``
-            refuses with ``ValueError``.
+        UserError: unknown key (with the nearest known one), missing key, wrong type, a number that is not
+            finite, or a value that ``__post_init__`` refuses with ``ValueError``.
     """
     if not isinstance(values or {}, Mapping):
         raise UserError(f"{where}: expected keys and values, found {type(values).__name__}")
@@ -37,7 +41,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any] | None, where: str) -> 
             raise UserError(f"{where}: unknown key {key!r}; {hint}")
     # `key:` with nothing behind it, where nothing is the default: as if it were not there.
     values = {k: v for k, v in values.items() if v is not None or fields[k].default is not None}
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     arguments = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -81,7 +85,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise UserError(f"{where}: expected a list, found {type(value).__name__}")
         item_hint = arguments[0] if arguments else Any
-        if item_hint is str:
+        if item_hint in (str, FilePath):
             value = _joined(value)
         items = [_convert(item_hint, item, f"{where}[{index}]") for index, item in enumerate(value)]
         return items if origin is list else tuple(items)
@@ -92,18 +96,27 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             _key(arguments[0], key, where): _convert(arguments[1], item, f"{where}.{key}")
             for key, item in value.items()
         }
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as a string
-        try:
-            return float(value)
-        except ValueError:
-            raise UserError(f"{where}: expected a number, found {value!r}") from None
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return _number(value, where)
+    if hint == FilePath:
+        return os.path.expanduser(_convert(str, value, where))  # `Path` would rewrite more than `~`
     if hint in (int, str, bool, float):
         if type(value) is not hint:
             raise UserError(f"{where}: expected {hint.__name__}, found {value!r}")
         return value
     return value
+
+
+def _number(value: int | float | str, where: str) -> float:
+    try:
+        number = float(value)  # YAML 1.1 reads 5e-4 as a string
+    except ValueError:
+        raise UserError(f"{where}: expected a number, found {value!r}") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {value} is not finite; give a number such as 0.5")
+    return number
 
 
 def _joined(items: Sequence[Any]) -> list[Any]:

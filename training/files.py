@@ -3,31 +3,100 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from training.errors import UserError
 
+# Some network file systems and containers have no locks: work goes on there as it did without them.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
+
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path``; rename it into place (after fsync) when the
-    block ends without error.
+    block ends without error. What killed processes left of such files goes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open(mode, **kwargs) as stream:
+        with _open_locked(temporary, mode, **kwargs) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)  # while it is locked
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_locked(temporary: Path, mode: str, **kwargs: Any) -> IO[Any]:
+    while True:
+        stream: IO[Any] = temporary.open(mode, **kwargs)
+        _lock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()  # taken for one left behind, before it was locked
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove temporary files of ``path`` that nobody writes any more.
+
+    Their locks tell, for a process id says nothing of another host or container that shares the file system.
+    Where there are no locks they stay.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if not left.name.removeprefix(f".{path.name}.").removesuffix(".tmp").isdecimal():
+            continue
+        with suppress(OSError), left.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(left.stat(), os.fstat(stream.fileno())):
+                left.unlink()
+
+
+def _lock(stream: IO[Any], how: int) -> None:
+    try:
+        fcntl.flock(stream, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+@contextmanager
+def only_one(directory: Path) -> Iterator[None]:
+    """Make ``directory`` and hold its lock; the system lets go of it however the process ends.
+
+    A directory that was made here and got nothing in the block goes again.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    made = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / ".lock"
+    with file.open("a") as stream:
+        try:
+            _lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.fstat(stream.fileno()).st_nlink > 0  # not one that its holder has just deleted
+        except BlockingIOError:
+            held = False
+        if not held:
+            raise UserError(
+                f"{directory}: another process is writing there; wait for it to end, or choose another output"
+            )
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the block may have deleted the directory
+                if made and list(directory.iterdir()) == [file]:
+                    file.unlink()
+                    directory.rmdir()
 
 
 def disk_is_full(error: BaseException) -> bool:

@@ -15,7 +15,28 @@ import yaml
 
 from training.errors import UserError
 
+_MERGE = "tag:yaml.org,2002:merge"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key written twice in one mapping, where YAML would silently keep the last alone."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        # Here the keys are still those that are written: `<<` adds others later, and may be overridden.
+        node = super().compose_mapping_node(anchor)
+        first: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if (key.tag, key.value) in first:
+                raise UserError(
+                    f"{self.name}, line {line}: key {key.value!r} stands already in line "
+                    f"{first[key.tag, key.value]}; rename or remove one"
+                )
+            first[key.tag, key.value] = line
+        return node
 
 
 def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -25,12 +46,14 @@ def read_yaml(path: Path, before: tuple[Path, ...] = ()) -> dict[str, Any]:
     takes it away. `~` and environment variables may stand in the name of the file extended.
 
     Raises:
-        UserError: missing, not YAML (with line and column), not keys and values, or a circle of files.
+        UserError: missing, not YAML (with line and column), a key written twice, not keys and values, or a
+            circle of files.
     """
     if path.resolve() in before:
         raise UserError(f"{path}: extends itself, by way of {', '.join(str(file) for file in before)}")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            raw = yaml.load(file, _UniqueKeys)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; check the path (recipes stand in training/recipes/)"

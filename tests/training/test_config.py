@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from training.config import from_mapping
+from training.config import FilePath, from_mapping
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 
@@ -26,6 +26,7 @@ class Outer:
     maybe: int | None = None
     table: dict[str, float] = field(default_factory=dict)
     weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    file: FilePath | list[FilePath] | None = None
 
     def __post_init__(self) -> None:
         if self.rate > 1:
@@ -72,6 +73,10 @@ def test_a_list_among_texts_is_joined_to_them() -> None:
         ({"name": "x", "kind": "smal"}, r"'smal' is not allowed; did you mean 'small'"),
         ({"name": "x", "rate": 2.0}, "rate must be at most 1"),
         ({"name": "x", "rate": "fast"}, "expected a number, found 'fast'"),
+        ({"name": "x", "rate": float("nan")}, r"a\.yaml\.rate: nan is not finite; give a number"),
+        ({"name": "x", "rate": "-inf"}, r"a\.yaml\.rate: -inf is not finite"),
+        ({"name": "x", "table": {"a": 10**400}}, r"a\.yaml\.table\.a: 10+ is not finite"),
+        ({"name": "x", "file": ["a", 3]}, r"a\.yaml\.file\[1\]: expected str, found 3"),
         ({"name": "x", "inner": 3}, "expected keys and values, found int"),
         ({"name": "x", "many": 3}, "expected a list, found int"),
         ({"name": "x", "maybe": True}, "expected int, found True"),
@@ -91,3 +96,12 @@ def test_a_number_is_taken_as_the_name_that_it_stands_for() -> None:
     built = from_mapping(Outer, values, "a.yaml")
     assert built.table == {"0": 1.0, "1": 2.0}
     assert built.weights == {"0": 3.0}
+
+
+def test_a_home_directory_is_filled_in_where_a_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    one = from_mapping(Outer, {"name": "~/x", "words": ["~/y"], "file": "~/a//b/"}, "a.yaml")
+    assert (one.name, one.words, one.file) == ("~/x", ("~/y",), "/h/a//b/")
+    several = from_mapping(Outer, {"name": "x", "file": ["~/a", ["./b~", "~"]]}, "a.yaml")
+    assert several.file == ["/h/a", "./b~", "/h"]
+    assert from_mapping(Outer, {"name": "x", "file": None}, "a.yaml").file is None

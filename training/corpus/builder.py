@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from training.corpus.tokenising import token_dtype
 from training.corpus.worker import Pool
 from training.corpus.writer import remove_unfinished
 from training.errors import UserError
-from training.files import atomic_file, disk_is_full
+from training.files import atomic_file, disk_is_full, only_one
 from training.tokenizer import load_tokenizer, tokenizer_digest
 
 REPORT = "report.json"
@@ -57,8 +56,7 @@ def build(
         keys.append(source_key(config, source, reader.state, digest, list(keys)))
     weights = {source.name: source.weight for source in config.sources}
     parameters = digest_of({"keys": keys, "weights": weights})
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with _only_one(output_dir), _disk_errors(output_dir):
+    with only_one(output_dir), _disk_errors(output_dir):
         if (finished := _finished(output_dir, digest, parameters)) is not None:
             return finished
         (output_dir / MANIFEST).unlink(missing_ok=True)  # from here on the directory is unfinished
@@ -97,17 +95,6 @@ def build(
     if progress:
         print(summary_table(report["sources"]))
     return manifest
-
-
-@contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the lock of ``directory``; the system lets go of it however the process ends."""
-    with (directory / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{directory}: another build writes there; wait for it to end") from None
-        yield
 
 
 @contextmanager

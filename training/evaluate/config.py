@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.config import FilePath
 from training.errors import UserError
 from training.tables import Columns
 
@@ -17,9 +18,9 @@ class EvaluateConfig:
     """Data to judge a bundle by. What does not fit the bundle's task is refused, not ignored."""
 
     # Labelled table that a classifier is judged on, or several: on all rows together, and shown for each.
-    test: str | list[str] | None = None
+    test: FilePath | list[FilePath] | None = None
     # Labelled tables that the classifier was trained on: the baselines are fitted on the same rows.
-    train: list[str] = field(default_factory=list)
+    train: list[FilePath] = field(default_factory=list)
     # Train rows that also stand in test: warn of them, or leave them out.
     overlap: Literal["warn", "drop"] = "warn"
     # Column names of these tables; found by header where not named.
@@ -28,20 +29,20 @@ class EvaluateConfig:
     label_names: dict[str, str] = field(default_factory=dict)
     # Rows of each test table used at most (0: all), the first ones.
     rows: int = 0
-    # Accuracy that a classifier must reach, beside beating TF-IDF + logistic regression.
+    # Accuracy, a share of 1, that a classifier must reach, beside beating TF-IDF + logistic regression.
     floor: float | None = None
     # Held-out running text (.txt, .jsonl, also .xz): corrupted to judge replaced-token detection.
-    heldout: list[str] = field(default_factory=list)
+    heldout: list[FilePath] = field(default_factory=list)
     # Sentences of it that are corrupted.
     heldout_sentences: int = 1000
     # Real errors (.jsonl: text or tokens, and errors).
-    errors: list[str] = field(default_factory=list)
+    errors: list[FilePath] = field(default_factory=list)
     # Text without errors, same form or .txt: every flag is a false one.
-    clean: list[str] = field(default_factory=list)
+    clean: list[FilePath] = field(default_factory=list)
     # Rows of each error or clean file used at most (0: all).
     error_rows: int = 0
     # Summarization sets (.jsonl: document, summary).
-    summaries: list[str] = field(default_factory=list)
+    summaries: list[FilePath] = field(default_factory=list)
     # Documents of each set used at most (0: all).
     summary_documents: int = 500
     # Sentences per summary; empty: the mean number of sentences of the set's reference summaries.
@@ -55,7 +56,7 @@ class EvaluateConfig:
     # Texts whose latency is measured one by one.
     latency_texts: int = 100
     # Directory of report.md, report.json and plots; empty: reports/<name>-<version>.
-    output: str | None = None
+    output: FilePath | None = None
     # Write the figures into bundle.json and its model card, and mark a bundle experimental that does not
     # clear its bar. `electra-train run` does so unless a recipe says false.
     record: bool = False
@@ -77,6 +78,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.resamplings < 100:
             raise ValueError("resamplings must be 100 or more for an interval to mean something")
+        if self.floor is not None and not 0 <= self.floor <= 1:
+            raise ValueError(f"floor is a share between 0 and 1, such as 0.9, not {self.floor:g}")
         if self.num_sentences is not None and self.num_sentences < 1:
             raise ValueError("num_sentences must be at least 1")
         if self.latency_texts < 1:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.config import FilePath
 from training.tables.examples import Columns
 
 
@@ -12,14 +14,14 @@ from training.tables.examples import Columns
 class ExportConfig:
     """From checkpoint directories to one bundle."""
 
-    # Name of the bundle: lower-case letters, digits, dot, dash, underscore.
+    # Name of the bundle; see ``check_name``.
     name: str
     # Hugging Face directory: a classifier, or a discriminator (then the bundle is an encoder).
-    checkpoint: str
+    checkpoint: FilePath
     # Hugging Face directory of the generator that trained beside the discriminator; suggestions need it.
-    generator: str | None = None
+    generator: FilePath | None = None
     # Where bundles live; the bundle is written to <models_dir>/<name>/<version>.
-    models_dir: str = "models"
+    models_dir: FilePath = "models"
     # Version directory; empty means one more than the largest integer there.
     version: str | None = None
     # Replace `version` where it exists; otherwise that is an error.
@@ -45,16 +47,16 @@ class ExportConfig:
     method: Literal["kmeans", "centroid", "textrank", "lead"] = "kmeans"
     # Files or folders of real text (.txt, .jsonl, also .xz) for parity, int8 ranges, statistics; empty: the
     # sample.
-    texts: list[str] = field(default_factory=list)
+    texts: list[FilePath] = field(default_factory=list)
     # Labelled table on which a classifier's precisions are compared; empty: agreement with fp32 on `texts`.
-    test_data: str | None = None
+    test_data: FilePath | None = None
     # Columns of `test_data`, where their headers do not say.
     columns: Columns = field(default_factory=Columns)
     # New names for labels as they stand in `test_data`, such as {"0": negative}.
     label_names: dict[str, str] = field(default_factory=dict)
     # Real errors (.jsonl: text, errors) on which an encoder's thresholds are fitted; empty: corrupted
     # `texts`.
-    calibration_data: str | None = None
+    calibration_data: FilePath | None = None
     # At most this share of right characters may be flagged at the `precise` threshold; 0.001 of them is about
     # one sentence in 25.
     max_false_positive_rate: float = 0.001
@@ -88,9 +90,25 @@ class ExportConfig:
     experimental: bool = False
 
     def __post_init__(self) -> None:
+        check_name("name", self.name)
+        if self.version is not None:
+            check_name("version", self.version)
         if not self.precisions:
             raise ValueError("precisions is empty; name fp32, int8 or both")
         if not self.layers:
             raise ValueError("layers is empty; name at least one hidden layer, such as -1")
         if self.parity_texts < 1 or self.quality_rows < 1:
             raise ValueError("parity_texts and quality_rows must be at least 1")
+
+
+def check_name(key: str, name: str) -> None:
+    """Refuse what no directory of a bundle may be called.
+
+    Raises:
+        ValueError: naming ``key``, under which ``name`` stands.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
+        raise ValueError(
+            f"{key} {name!r}: use lower-case letters, digits, '.', '-' and '_' only, at most 64, the first a "
+            "letter or digit"
+        )

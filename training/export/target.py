@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from training.checkpoint_directory import read_checkpoint_values
@@ -28,11 +27,8 @@ def target_directory(config: ExportConfig) -> Path:
     """``<models_dir>/<name>/<version>``, with the next free number where ``version`` is not given.
 
     Raises:
-        UserError: a name or version that no directory may have, or a version that exists.
+        UserError: a version that exists.
     """
-    for key, value in (("name", config.name), ("version", config.version)):
-        if value is not None and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value):
-            raise UserError(f"{key} {value!r}: use lower-case letters, digits, '.', '-' and '_' only")
     parent = Path(config.models_dir) / config.name
     if config.version is not None:
         if (parent / config.version).exists() and not config.replace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.config import FilePath
 from training.tables import Columns, Task
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -15,7 +16,7 @@ class CorruptionConfig:
     """How clean text is made wrong, to teach the replaced-token head real errors (task error_detection)."""
 
     # Clean text: .txt (one paragraph per line, also .xz) or tables with a text column.
-    text: tuple[str, ...]
+    text: tuple[FilePath, ...]
     # Share of texts that get at least one error; the others stay clean and teach what is right.
     corrupted_share: float = 0.5
     # Errors per character (Chinese) or per word (English) in a text that is corrupted; never fewer than one.
@@ -27,9 +28,9 @@ class CorruptionConfig:
     generator: float = 0.2
     swapped: float = 0.1
     # ElectraForMaskedLM directory whose samples are the `generator` kind; without it the kind is left out.
-    generator_model: str | None = None
+    generator_model: FilePath | None = None
     # Look-alike characters, one set per line, for `shape_alike`; without a file, the table of the service.
-    shape_sets: str | None = None
+    shape_sets: FilePath | None = None
     # How many times each text is used, with other errors each time.
     copies: int = 1
     # Texts used at most (0 = all), as many of each file, and their longest length in code points.
@@ -52,13 +53,13 @@ class FinetuneConfig:
     """One fine-tuning task. Defaults are the paper's for a small model (Table 7)."""
 
     # Directory of an ElectraForPreTraining, ElectraModel or ElectraForSequenceClassification.
-    checkpoint: str
+    checkpoint: FilePath
     # Labelled files; several are joined. May be empty only where `corruption` makes the examples.
-    train: tuple[str, ...] = ()
+    train: tuple[FilePath, ...] = ()
     # Without dev, a part of train is held out (dev_fraction, chosen by a hash of the text).
-    dev: tuple[str, ...] = ()
+    dev: tuple[FilePath, ...] = ()
     # Scored once per seed, after the dev set has chosen the checkpoint.
-    test: tuple[str, ...] = ()
+    test: tuple[FilePath, ...] = ()
     # single_label, multi_label, token_labels, or error_detection (starts from the replaced-token head).
     task: Task = "single_label"
     # Column names; found by header where not named.
@@ -114,11 +115,11 @@ class FinetuneConfig:
     threads: int = 0
     # Folder of a larger fine-tuned model to learn from; its labels must be the same. Or `tfidf`: TF-IDF +
     # logistic regression on train.
-    teacher: str | None = None
+    teacher: FilePath | None = None
     # Train one more model on the averaged answers of all seeds and keep that one.
     distill_seeds: bool = False
     # Unlabelled text (.txt or tables with a text column) that the teacher labels too.
-    unlabelled: tuple[str, ...] = ()
+    unlabelled: tuple[FilePath, ...] = ()
     # Unlabelled texts used at most (0 = all), the first by a hash of the text.
     max_unlabelled_rows: int = 0
     # Share of the teacher's answers in the loss, against the labels.
@@ -143,6 +144,8 @@ class FinetuneConfig:
             raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
         if self.learning_rate <= 0 or self.epochs <= 0 or self.distill_temperature <= 0:
             raise ValueError("learning_rate, epochs and distill_temperature must be above 0")
+        if self.learning_rate > 1:
+            raise ValueError(f"learning_rate must be at most 1, such as 3e-4, not {self.learning_rate:g}")
         if self.batch_size < 1 or self.evaluations_per_epoch < 1:
             raise ValueError("batch_size and evaluations_per_epoch must be 1 or more")
         if self.max_tokens < 8:

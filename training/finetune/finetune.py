@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import math
@@ -19,7 +20,7 @@ import torch
 from app.runtime.threads import available_threads
 from training.allocator import keep_freed_memory
 from training.errors import UserError
-from training.files import atomic_directory, refuse_to_replace
+from training.files import atomic_directory, only_one, refuse_to_replace
 from training.finetune.baseline_scores import baseline_scores
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
@@ -38,6 +39,7 @@ from training.tokenizer import load_tokenizer, special_tokens
 REPORT_NAME = "finetune.json"
 # Above this share of [UNK] the vocabulary is not of the language.
 _FOREIGN_SHARE = 0.3
+_FREE = ("threads", "baselines")  # the result does not depend on them
 
 
 def finetune(
@@ -47,10 +49,11 @@ def finetune(
 
     A run that was stopped goes on from its last checkpoint, kept beside ``output_dir`` in
     ``<name>.work-<fingerprint>``; an output made from the same configuration and data is returned as it is.
-    ``restart`` begins anew in both cases.
+    ``restart`` begins anew in both cases. A model that it replaces and checkpoints of other runs are named.
 
     Raises:
-        UserError: bad data, checkpoint or configuration; ``output_dir`` holds something else.
+        UserError: bad data, checkpoint or configuration; something else in ``output_dir``; this run goes on
+            in another process.
     """
     start = time.perf_counter()
     output_dir = output_dir.absolute()  # "." has no name to put a temporary one beside
@@ -63,57 +66,62 @@ def finetune(
         print(f"warning: {line}", file=sys.stderr)
     fingerprint = _fingerprint(config, data)
     work = output_dir.with_name(f"{output_dir.name}.work-{fingerprint[:12]}")
-    if restart:
+    with only_one(work):
+        found = _found(output_dir)
+        if restart:
+            for place in filter(Path.is_dir, work.iterdir()):  # the lock stays
+                shutil.rmtree(place)
+        elif found.get("fingerprint") == fingerprint:
+            shutil.rmtree(work, ignore_errors=True)
+            return found
+        for line in _warnings(config, found, fingerprint, output_dir, work):
+            print(f"warning: {line}", file=sys.stderr)
+        parts, quality = _parts(config, data, progress=progress)
+        train = parts.train
+        if config.teacher is not None:
+            train = _taught(config, data, parts)
+        results = [
+            run_seed(parts, seed, work / f"seed-{seed}", train if config.teacher else None)
+            for seed in config.seeds
+        ]
+        places = [work / f"seed-{seed}" for seed in config.seeds]
+        best = max(range(len(results)), key=lambda at: _rank(results[at], parts.metric))
+        chosen, chosen_result = places[best], results[best]
+        report = _report(config, data, parts, results)
+        if len(results) > 1:
+            report["vote"] = _vote(parts, places)
+        if config.distill_seeds:
+            chosen = work / "distilled"
+            chosen_result = _distil(config, data, parts, places, chosen)
+            report["distilled"] = dataclasses.asdict(chosen_result)
+        ngrams: NgramClassifier | None = None
+        together: dict[str, Any] = {}
+        if config.ngrams:
+            ngrams, together = add_ngrams(data, parts, chosen)
+            report["ngrams"] = together
+        report |= {
+            "chosen": "distilled" if config.distill_seeds else f"seed {chosen_result.seed}",
+            "dev": together["dev"]["together"] if together else chosen_result.dev,
+            "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
+            "rows": quality,
+            "hardware": hardware_name(),
+            "torch": torch.__version__,
+            "precision": "bf16" if parts.bf16 else "fp32",
+            "threads": threads,
+            "fingerprint": fingerprint,
+            "date": datetime.now(UTC).date().isoformat(),
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+        report = _json_safe(report)
+        with atomic_directory(output_dir) as directory:
+            for file in (chosen / "model").iterdir():
+                if file.name != RESULT_NAME:
+                    shutil.copy2(file, directory / file.name)
+            if ngrams is not None:
+                ngrams.save(directory)
+            text = json.dumps(report, ensure_ascii=False, indent=2)
+            (directory / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
         shutil.rmtree(work, ignore_errors=True)
-    elif (finished := _finished(output_dir, fingerprint)) is not None:
-        return finished
-    parts, quality = _parts(config, data, progress=progress)
-    train = parts.train
-    if config.teacher is not None:
-        train = _taught(config, data, parts)
-    results = [
-        run_seed(parts, seed, work / f"seed-{seed}", train if config.teacher else None)
-        for seed in config.seeds
-    ]
-    places = [work / f"seed-{seed}" for seed in config.seeds]
-    best = max(range(len(results)), key=lambda at: _rank(results[at], parts.metric))
-    chosen, chosen_result = places[best], results[best]
-    report = _report(config, data, parts, results)
-    if len(results) > 1:
-        report["vote"] = _vote(parts, places)
-    if config.distill_seeds:
-        chosen = work / "distilled"
-        chosen_result = _distil(config, data, parts, places, chosen)
-        report["distilled"] = dataclasses.asdict(chosen_result)
-    ngrams: NgramClassifier | None = None
-    together: dict[str, Any] = {}
-    if config.ngrams:
-        ngrams, together = add_ngrams(data, parts, chosen)
-        report["ngrams"] = together
-    report |= {
-        "chosen": "distilled" if config.distill_seeds else f"seed {chosen_result.seed}",
-        "dev": together["dev"]["together"] if together else chosen_result.dev,
-        "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
-        "rows": quality,
-        "hardware": hardware_name(),
-        "torch": torch.__version__,
-        "precision": "bf16" if parts.bf16 else "fp32",
-        "threads": threads,
-        "fingerprint": fingerprint,
-        "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-    report = _json_safe(report)
-    with atomic_directory(output_dir) as directory:
-        for file in (chosen / "model").iterdir():
-            if file.name != RESULT_NAME:
-                shutil.copy2(file, directory / file.name)
-        if ngrams is not None:
-            ngrams.save(directory)
-        text = json.dumps(report, ensure_ascii=False, indent=2)
-        (directory / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
-    for old in output_dir.parent.glob(f"{output_dir.name}.work-*"):
-        shutil.rmtree(old, ignore_errors=True)
     return report
 
 
@@ -242,7 +250,7 @@ def _std(values: Sequence[float]) -> float:
 def _fingerprint(config: FinetuneConfig, data: RunData) -> str:
     """What the result depends on: settings, data, and what else is read: weights and look-alikes."""
     settings = dataclasses.asdict(config)
-    for name in ("threads", "baselines"):
+    for name in _FREE:
         settings.pop(name)
     digest = hashlib.sha256(json.dumps([settings, data.files], sort_keys=True, default=str).encode())
     corruption = config.corruption
@@ -258,12 +266,29 @@ def _fingerprint(config: FinetuneConfig, data: RunData) -> str:
     return digest.hexdigest()
 
 
-def _finished(output_dir: Path, fingerprint: str) -> dict[str, Any] | None:
+def _found(output_dir: Path) -> dict[str, Any]:
+    """The report that stands there; empty where none does."""
     try:
         report = json.loads((output_dir / REPORT_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return report if isinstance(report, dict) and report.get("fingerprint") == fingerprint else None
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _warnings(
+    config: FinetuneConfig, found: dict[str, Any], fingerprint: str, output_dir: Path, work: Path
+) -> list[str]:
+    """What else is in the place of this run: a model that it replaces, checkpoints of other runs."""
+    lines = []
+    if found and found.get("fingerprint") != fingerprint:
+        before = found.get("config") or {}
+        now = json.loads(json.dumps(_json_safe(dataclasses.asdict(config))))
+        changed = [key for key in now if key in before and key not in _FREE and before[key] != now[key]]
+        told = f"trained with another {', '.join(changed)}" if changed else "trained on other data or weights"
+        lines.append(f"{output_dir}: the model there, {told}, will be replaced; stop now to keep it")
+    others = sorted(output_dir.parent.glob(f"{glob.escape(output_dir.name)}.work-{'[0-9a-f]' * 12}"))
+    kept = "keeps the checkpoints of a run of other settings; delete it if that run is over"
+    return lines + [f"{other}: {kept}" for other in others if other != work]
 
 
 def _json_safe(value: Any) -> Any:

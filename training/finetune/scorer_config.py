@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from training.config import FilePath
+
 
 @dataclass(frozen=True)
 class ScorerConfig:
     """Keys of ``electra-train scorer``."""
 
-    bundle: str  # directory of an encode bundle; the scorer is added to it
-    train: list[str] = field(default_factory=list)  # tables with columns document and summary
-    dev: list[str] = field(
+    bundle: FilePath  # directory of an encode bundle; the scorer is added to it
+    train: list[FilePath] = field(default_factory=list)  # tables with columns document and summary
+    dev: list[FilePath] = field(
         default_factory=list
     )  # the same; decides when to stop, and is reported beside lead
     documents: int = 3000  # at most this many documents of each train file
@@ -34,6 +36,8 @@ class ScorerConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.hidden < 0 or not 0 <= self.dropout < 1:
             raise ValueError("hidden must not be negative, and dropout lies between 0 and 1")
+        if not 0 < self.learning_rate <= 1:
+            raise ValueError(f"learning_rate is {self.learning_rate:g}; it must be above 0 and at most 1")
         for name in ("train", "dev"):
             if not getattr(self, name):
                 raise ValueError(f"{name} names no file; give tables with columns document and summary")

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from training.config import from_mapping
+from training.config import FilePath, from_mapping
 from training.electra.config import PRESETS, ElectraConfig
 from training.errors import UserError
 
@@ -84,7 +84,7 @@ class PretrainConfig:
     # bias correction; elsewhere this changes nothing.
     cuda_graphs: bool = True
     # A checkpoint directory (BERT or ELECTRA, Hugging Face form) to start the weights from.
-    warm_start: str | None = None
+    warm_start: FilePath | None = None
     # cooccurrence: start the word vectors from counts of the corpus, a minute that saves a short run hours.
     word_initialization: Literal["normal", "cooccurrence"] = "normal"
     seed: int = 1
@@ -117,6 +117,8 @@ class PretrainConfig:
             )
         if self.learning_rate <= 0 or self.clip_norm <= 0 or self.temperature <= 0:
             raise ValueError("learning_rate, clip_norm and temperature must be above 0")
+        if self.learning_rate > 1:
+            raise ValueError(f"learning_rate must be at most 1, such as 5e-4, not {self.learning_rate:g}")
         if min(self.log_every, self.evaluate_every, self.checkpoint_every, self.keep_last) < 1:
             raise ValueError("log_every, evaluate_every, checkpoint_every and keep_last must be at least 1")
         if not 0 <= self.noise_share <= 1:

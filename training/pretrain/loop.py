@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from training.electra.losses import Batch, Sums
 from training.errors import Stopped, UserError
-from training.files import disk_is_full
+from training.files import disk_is_full, only_one
 from training.pretrain import checkpoint as checkpoints
 from training.pretrain.alarms import alarms
 from training.pretrain.batches import BatchMaker, Prefetcher, to_device
@@ -23,7 +24,7 @@ from training.pretrain.health import Health, evaluate
 from training.pretrain.log import RunLog
 from training.pretrain.meter import Meter, machine_rate
 from training.pretrain.parallel import is_sharded, largest, release
-from training.pretrain.place import autocast, join, leave
+from training.pretrain.place import Place, autocast, join, leave
 from training.pretrain.recorded import updater
 from training.pretrain.rows import RowSource
 from training.pretrain.saving import finish, save
@@ -40,17 +41,19 @@ def pretrain(
 
     Raises:
         UserError: what the user can mend, such as a tokenizer that does not fit the shards, a loss that is
-        not finite, or a full disk. Stopped: a signal arrived; the state is saved.
+        not finite, a full disk, or another run that writes there. Stopped: a signal arrived; the state is
+        saved.
     """
     place = join()
     try:
-        run = set_up(config, shards_dir, tokenizer_path, output_dir, place, progress)
-        if place.first and progress:
-            describe(run)
-        if place.first:
-            warn_of_little_text(run)
-        fit(run, progress and place.first)
-        return finish(run)
+        with _alone(output_dir, place):
+            run = set_up(config, shards_dir, tokenizer_path, output_dir, place, progress)
+            if place.first and progress:
+                describe(run)
+            if place.first:
+                warn_of_little_text(run)
+            fit(run, progress and place.first)
+            return finish(run)
     except Exception as error:
         if disk_is_full(error):
             raise UserError(
@@ -60,6 +63,21 @@ def pretrain(
         raise
     finally:
         leave(place)
+
+
+@contextmanager
+def _alone(directory: Path, place: Place) -> Iterator[None]:
+    """Keep other runs out of ``directory``: the first process, which writes, locks it for all."""
+    refusal: UserError | None = None
+    with ExitStack() as held:
+        if place.first:
+            try:
+                held.enter_context(only_one(directory))
+            except UserError as error:
+                refusal = error
+        if largest(place, int(refusal is not None))[0]:
+            raise refusal or UserError(f"{directory}: the first process found another run writing there")
+        yield
 
 
 def fit(run: Run, progress: bool) -> None:

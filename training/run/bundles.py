@@ -54,7 +54,7 @@ def _source(recipe: Recipe, name: str, start: Path) -> Path:
     named = recipe.bundles[name].own_checkpoint
     if named is None:
         return start
-    own, output = Path(named).expanduser(), Path(recipe.output).resolve()
+    own, output = Path(named), Path(recipe.output).resolve()
     if not own.resolve().is_relative_to(output):
         return own
     # What this run makes descends from what its maker does, which came before.

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from training.errors import UserError
+from training.run.checks import check_files
 from training.run.everything import run_recipe
-from training.run.inputs import check_files
 from training.run.recipe import read_recipe, stage_names
 from training.run.results import show_published
 

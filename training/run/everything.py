@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from training.files import only_one
 from training.run.bundles import make_bundle
 from training.run.foundation import networks
 from training.run.recipe import Recipe
@@ -18,13 +19,19 @@ def run_recipe(
     only: list[str] | None = None,
     progress: bool = True,
 ) -> dict[str, Path]:
-    """Run all stages, or those up to ``until``; returns the directory of every bundle published."""
-    stages = StageLog(Path(recipe.output) / "stages", until=until)
+    """Run all stages, or those up to ``until``; returns the directory of every bundle published.
+
+    Raises:
+        UserError: see the verbs; another process writes into the recipe's output.
+    """
+    output = Path(recipe.output)
+    stages = StageLog(output / "stages", until=until)
     published: dict[str, Path] = {}
-    try:
-        start = networks(recipe, stages, progress)
-        for bundle in only or list(recipe.bundles):
-            published[bundle] = make_bundle(recipe, recipe_path, bundle, start, stages, progress)
-    except LastStage:
-        print(f"stopped after {until}, as asked")
+    with only_one(output):
+        try:
+            start = networks(recipe, stages, progress)
+            for bundle in only or list(recipe.bundles):
+                published[bundle] = make_bundle(recipe, recipe_path, bundle, start, stages, progress)
+        except LastStage:
+            print(f"stopped after {until}, as asked")
     return published

@@ -24,7 +24,7 @@ def networks(recipe: Recipe, stages: StageLog, progress: bool) -> Path:
     if recipe.start is not None:
         from training.restore.start import gather
 
-        source, started = Path(recipe.start).expanduser(), Path(recipe.output) / "start"
+        source, started = Path(recipe.start), Path(recipe.output) / "start"
         stages.run("start", _contents(stages, recipe.start), [started], lambda: gather(source, started))
     if recipe.pretrain is None:
         assert started is not None  # a recipe has the one or the other

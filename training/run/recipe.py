@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.config import from_mapping
+from training.config import FilePath, from_mapping
 from training.corpus.config import CorpusConfig
 from training.errors import UserError
 from training.evaluate.config import EvaluateConfig, check_data
-from training.export.config import ExportConfig
+from training.export.config import ExportConfig, check_name
 from training.finetune.config import FinetuneConfig
 from training.finetune.scorer_config import ScorerConfig
 from training.pretrain.config import PretrainConfig
@@ -29,7 +30,7 @@ class TokenizerConfig:
     lowercase: bool = True
     strip_accents: bool = True
     # An existing tokenizer (file or directory) to use instead of training one.
-    path: str | None = None
+    path: FilePath | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class BundleRecipe:
         """The checkpoint that it is made from instead of what the recipe starts from, where it names one."""
         for part in (self.export, self.finetune, self.intermediate):
             if part is not None and "checkpoint" in part:
-                return str(part["checkpoint"])
+                return os.path.expanduser(str(part["checkpoint"]))
         return None
 
     @property
@@ -73,15 +74,15 @@ class Recipe:
     # Name of the run, in reports and on model cards.
     name: str
     # Where runs keep their state: tokenizer, shards, checkpoints, reports.
-    output: str
+    output: FilePath
     # Where bundles are published.
-    models: str
-    # Bundle name -> how it is made.
+    models: FilePath
+    # Bundle name (see ``check_name``) -> how it is made.
     bundles: dict[str, BundleRecipe]
     # Weights to start from: a bundle (models/encoder/4), an ELECTRA checkpoint in Hugging Face form, or what
     # a pretraining left. Without `pretrain` the bundles start from it; with `pretrain`, that goes on from it,
     # in its sizes and, unless `tokenizer` says otherwise, with its vocabulary.
-    start: str | None = None
+    start: FilePath | None = None
     # Text, and the pretraining on it: both or none.
     corpus: CorpusConfig | None = None
     pretrain: PretrainConfig | None = None
@@ -91,6 +92,8 @@ class Recipe:
     variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.bundles:
+            check_name("bundles: name", name)
         if (self.corpus is None) != (self.pretrain is None):
             missing = "corpus" if self.corpus is None else "pretrain"
             raise ValueError(f"key {missing!r} is missing; `corpus` and `pretrain` come together")
@@ -127,6 +130,11 @@ class Recipe:
         parts = self.bundles[bundle]
         told = parts.finetune if parts.is_classifier and parts.finetune else {}
         return {key: told[key] for key in ("columns", "label_names") if key in told}
+
+    def makes(self, path: str) -> bool:
+        """Whether ``path`` lies where the run writes."""
+        places = (Path(self.output).absolute(), Path(self.models).absolute())
+        return any(Path(path).absolute().is_relative_to(place) for place in places)
 
     def is_judged(self, bundle: str) -> bool:
         """Whether the recipe names anything to judge ``bundle`` by."""

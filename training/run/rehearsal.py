@@ -179,7 +179,7 @@ def _moved(recipe: Recipe, path: str | None, root: Path) -> str | None:
     """``path`` where the rehearsal makes it, if it is one that the run makes."""
     if path is None:
         return None
-    whole, output = Path(path).expanduser().absolute(), Path(recipe.output).absolute()
+    whole, output = Path(path).absolute(), Path(recipe.output).absolute()
     return str(root / "runs" / whole.relative_to(output)) if whole.is_relative_to(output) else path
 
 

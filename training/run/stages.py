@@ -46,7 +46,7 @@ class StageLog:
             known = {}
         found, before = [], dict(known)
         for text in paths:
-            given = Path(text).expanduser()
+            given = Path(text)
             for file in sorted(given.rglob("*")) if given.is_dir() else [given]:
                 if file.is_file():
                     state = file.stat()

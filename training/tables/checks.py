@@ -117,11 +117,31 @@ def check_dev(dev: Sequence[Example], test: Sequence[Example]) -> list[str]:
     ]
 
 
+def _alike(train: Sequence[Example]) -> list[str]:
+    """A warning where two labels are most likely meant as one: after NFKC, case and white space."""
+    places = {label: example.place for example in reversed(train) for label in example.labels}
+    first: dict[str, str] = {}
+    pairs = [
+        (one, label)
+        for label in sorted(places)
+        if (one := first.setdefault(folded(label).casefold(), label)) != label
+    ]
+    if not pairs:
+        return []
+    one, other = pairs[0]
+    return [
+        f"labels {one!r} ({places[one]}) and {other!r} ({places[other]}) differ only by width, case or "
+        f"blanks ({len(pairs)} such): join them with label_names if they are one"
+    ]
+
+
 def check_overlap(
     train: Sequence[Example], others: Mapping[str, Sequence[Example]], *, drop: bool = False
 ) -> tuple[list[Example], list[str]]:
-    """Train rows (``drop``: without those that also stand in dev or test) and warnings with the counts."""
-    warnings, remove = [], set()
+    """Train rows (``drop``: without those that also stand in dev or test) and warnings with the counts: of
+    these, of texts that stand in train with different labels, and of labels that look like one.
+    """
+    warnings, remove = _alike(train), set()
     keys = [text_key(example) for example in train]
     for name, examples in others.items():
         theirs = {text_key(example): example.place for example in examples}

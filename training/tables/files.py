@@ -6,14 +6,16 @@ row.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
 import io
 import json
 import lzma
+import shlex
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,13 +88,15 @@ def _unpack(path: Path, raw: bytes, packed: str) -> bytes:
 
 
 def _decode(path: Path, data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path}: is UTF-16; convert it with {_conversion(path, 'UTF-16')}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
             f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-            "convert the file, for instance with iconv -f GB18030 -t UTF-8"
+            f"convert the file, for instance with {_conversion(path, 'GB18030')}"
         ) from None
     position = text.find("\0")
     if position >= 0:
@@ -101,49 +105,93 @@ def _decode(path: Path, data: bytes) -> str:
     return text
 
 
+def _conversion(path: Path, encoding: str) -> str:
+    """The command that makes UTF-8 of ``path``, also where it is packed."""
+    command, unpack = f"iconv -f {encoding} -t UTF-8", {".xz": "xz -dc", ".gz": "gzip -dc"}
+    if path.suffix.lower() in unpack:
+        name = shlex.quote(f"utf8-{path.stem}")
+        return f"{unpack[path.suffix.lower()]} {shlex.quote(str(path))} | {command} > {name}"
+    return f"{command} {shlex.quote(str(path))} > {shlex.quote(f'utf8-{path.name}')}"
+
+
 def _tsv_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
     """Tab-separated without quoting: a quotation mark is an ordinary character, as in public TSV sets."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
     if text.strip() and not lines[0].strip():
         raise UserError(f"{path}, line 1: is blank where the header should be; remove the line")
-    header = lines[0].split("\t")
-    _check_header(path, header)
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        if line:
-            rows.append(_fitted(path, f"line {number}", header, line.split("\t"), "a tab inside a text?"))
-    return header, rows
+    return _fitted(path, ((number, line.split("\t")) for number, line in enumerate(lines, 1)), _tsv_misfit)
+
+
+def _tsv_misfit(missing: int, before: list[str], cells: list[str]) -> str:
+    if missing < 0:
+        return "a tab inside a text?"
+    if any(cell.startswith('"') and cell.count('"') % 2 for cell in (*before, *cells)):
+        return "a line break in a quoted cell? .tsv is read without quoting: save the table as .csv"
+    return "a missing tab, or a line break inside a text?"
 
 
 def _csv_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # whole documents stand in cells
+    return _fitted(path, _csv_cells(path, text), _csv_misfit)
+
+
+def _csv_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
-    header: list[str] = []
     line = 1
     try:
         for cells in reader:
-            if not header:
-                _check_header(path, cells)
-                header = cells
-            elif cells:
-                rows.append(_fitted(path, f"line {line}", header, cells, "a comma outside quotes?"))
+            yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{path}, line {line}: {error}; mend the quotation marks") from None
-    return header, rows
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    repeated = sorted({name for name in header if header.count(name) > 1})
+def _csv_misfit(missing: int, before: list[str], cells: list[str]) -> str:
+    return "a comma outside quotes?" if missing < 0 else "a missing comma?"
+
+
+def _fitted(
+    path: Path, lines: Iterable[tuple[int, list[str]]], misfit: Callable[[int, list[str], list[str]], str]
+) -> tuple[list[str], list[Row]]:
+    """Columns and rows of the numbered cells in ``lines``, of which the first name the columns.
+
+    Rows of empty cells, and columns of them without a name, are passed over: spreadsheets write them where
+    something stood. So is a first column without a name, in which pandas and R number the rows.
+    """
+    header: list[str] = []
+    named: list[int] = []
+    nameless: list[int] = []
+    before: list[str] = []
+    rows = []
+    for line, cells in lines:
+        if not any(cells):
+            continue
+        if not header:
+            header = cells
+            named = [at for at, name in enumerate(header) if name.strip()]
+            nameless = [at for at in range(1, len(header)) if at not in named]
+            _check_names(path, line, [header[at] for at in named])
+        elif len(cells) != len(header):
+            raise UserError(
+                f"{path}, line {line}: {len(cells)} fields where the header has {len(header)}; "
+                f"{misfit(len(header) - len(cells), before, cells)}"
+            )
+        else:
+            for at in nameless:
+                if cells[at]:
+                    raise UserError(
+                        f"{path}, line {line}: column {at + 1} holds {cells[at][:40]!r} but has no name in "
+                        "the header; name it, or empty it"
+                    )
+            rows.append(Row(f"line {line}", {header[at]: cells[at] for at in named}))
+        before = cells
+    return [header[at] for at in named], rows
+
+
+def _check_names(path: Path, line: int, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UserError(f"{path}, line 1: column {repeated[0]!r} stands twice in the header; rename one")
-
-
-def _fitted(path: Path, place: str, header: list[str], cells: list[str], hint: str) -> Row:
-    if len(cells) != len(header):
-        raise UserError(f"{path}, {place}: {len(cells)} fields where the header has {len(header)}; {hint}")
-    return Row(place, dict(zip(header, cells, strict=True)))
+        raise UserError(f"{path}, line {line}: column {repeated[0]!r} stands twice in the header; rename one")
 
 
 def _jsonl_rows(path: Path, text: str) -> tuple[list[str], list[Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from training.tables.examples import TOKEN_TASKS, Columns, Example, Table, Task
 from training.tables.files import RawTable, read_rows
 from training.tables.rows import labels_of, string_of, text_of
 from training.tokenizer import is_blank
+
+# A cell as spreadsheets quote it: quotation marks around, and at least one inside, each doubled.
+_QUOTED = re.compile(r'"[^"]*(?:""[^"]*)+"')
 
 
 def read_table(
@@ -59,7 +63,7 @@ def read_table(
         )
     if not examples:
         raise UserError(f"{raw.path}: every row has an empty text; give texts")
-    warnings = [*_unread(raw, names, columns), *_warnings(raw.path, examples, empty)]
+    warnings = [*_unread(raw, names, columns), *_quoted(raw), *_warnings(raw.path, examples, empty)]
     return Table(raw.path, examples, raw.digest, warnings, frozenset(raw_labels))
 
 
@@ -74,6 +78,19 @@ def _unread(raw: RawTable, names: dict[str, str], columns: Columns) -> list[str]
     return [
         f"{raw.path}: column {others[0]!r} is not read; name it in columns.text_pair if it belongs to "
         f"{names['text']!r}, else name {names['text']!r} in columns.text"
+    ]
+
+
+def _quoted(raw: RawTable) -> list[str]:
+    """A warning where cells of a .tsv stand in quotation marks with those inside doubled, as in a .csv."""
+    if not raw.path.name.lower().removesuffix(".xz").removesuffix(".gz").endswith(".tsv"):
+        return []
+    places = [row.place for row in raw.rows if any(map(_QUOTED.fullmatch, row.cells.values()))]
+    if not places:
+        return []
+    return [
+        f"{raw.path}: {len(places)} rows hold a text in quotation marks with those inside doubled (first at "
+        f"{places[0]}); .tsv is read without quoting and keeps them: save the table as .csv"
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 from training.errors import UserError
 from training.tables.examples import ORIGINAL, REPLACED, Task, Units
@@ -68,7 +70,7 @@ def _check_count(labels: Sequence[str], units: int, where: str) -> None:
 
 def _error_labels(row: Row, names: dict[str, str], units: int, where: str) -> tuple[str, ...]:
     if "errors" in names:
-        empty = row.cells.get(names["errors"]) in (None, "")
+        empty = _cell(row, names["errors"]) in (None, "")
         try:
             wrong = set() if empty else {int(place) for place in _list(row, names, "errors", where)}
         except ValueError:
@@ -94,8 +96,27 @@ _WRONG_FLAGS = ("1", "i", REPLACED)
 _RIGHT_FLAGS = ("0", "c", ORIGINAL)
 
 
+def _cell(row: Row, column: str) -> Any:
+    value = row.cells.get(column)
+    return None if _missing(value) else value
+
+
+def _missing(value: Any) -> bool:
+    """Null, or NaN, as pandas writes a gap."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _written(value: Any) -> str:
+    """One spelling for one value: of gaps pandas makes 1.0 out of 1, and JSON writes true, not True."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def string_of(row: Row, names: dict[str, str], role: str, where: str) -> str:
-    value = row.cells.get(names[role])
+    value = _cell(row, names[role])
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -104,22 +125,26 @@ def string_of(row: Row, names: dict[str, str], role: str, where: str) -> str:
 
 
 def _label(row: Row, names: dict[str, str], where: str) -> str:
-    value, column = row.cells.get(names["label"]), names["label"]
+    column = names["label"]
+    value = _cell(row, column)
     if isinstance(value, list | dict):
         kind = type(value).__name__
         raise UserError(f"{where}: column {column!r} holds a {kind}; for several labels use multi_label")
-    text = "" if value is None else str(value).strip()
+    text = "" if value is None else _written(value).strip()
     if not text:
         raise UserError(f"{where}: no label in column {column!r}; label the row or remove it")
     return text
 
 
 def _list(row: Row, names: dict[str, str], role: str, where: str, separator: str | None = None) -> list[str]:
-    value, column = row.cells.get(names[role]), names[role]
+    column = names[role]
+    value = _cell(row, column)
     if value is None:
         raise UserError(f"{where}: nothing in column {column!r}; give a list")
     if isinstance(value, list | tuple):
-        return [str(item) for item in value]
+        if any(map(_missing, value)):
+            raise UserError(f"{where}: column {column!r} has a gap in its list; fill it or remove the row")
+        return [_written(item) for item in value]
     if isinstance(value, str):
         if _WRITTEN_LIST.match(value):
             raise UserError(

@@ -214,7 +214,9 @@ def test_a_second_build_in_the_same_place_is_refused(
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another build writes there"):
+        with pytest.raises(
+            UserError, match="out: another process is writing there; wait for it to end, or cho"
+        ):
             build(config, tokenizer_file, tmp_path / "out", progress=False)
 
 

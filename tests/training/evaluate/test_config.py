@@ -16,6 +16,8 @@ from training.evaluate.config import EvaluateConfig
         ({"num_sentences": 0}, "num_sentences must be at least 1"),
         ({"poolings": []}, "poolings is empty"),
         ({"error": ["x"]}, "did you mean 'errors'"),
+        ({"floor": 90}, "floor is a share between 0 and 1, such as 0.9, not 90"),
+        ({"floor": -0.1}, "floor is a share between 0 and 1"),
     ],
 )
 def test_bad_values_are_named(values: dict, message: str) -> None:

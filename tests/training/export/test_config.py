@@ -17,6 +17,11 @@ from training.export.config import ExportConfig
         ({"layers": []}, "layers is empty"),
         ({"parity_texts": 0}, "at least 1"),
         ({"chekpoint": "x"}, "did you mean 'checkpoint'"),
+        ({"name": "Upper"}, r"recipe\.yaml: export: name 'Upper': use lower-case letters"),
+        ({"name": "情感"}, "name '情感': use lower-case letters"),
+        ({"name": "-x"}, "name '-x': .* the first a letter or digit"),
+        ({"name": "x" * 65}, "at most 64"),
+        ({"version": "../x"}, r"version '\.\./x': use lower-case letters"),
     ],
 )
 def test_bad_values_are_named(values: dict, message: str) -> None:

@@ -23,8 +23,6 @@ def test_the_next_free_number_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "Upper"}, "name 'Upper': use lower-case"),
-        ({"version": "../x"}, r"version '\.\./x': use lower-case"),
         ({"version": "1"}, "x/1: exists; leave `version` out"),
         ({"checkpoint": "nowhere"}, "nowhere: no such checkpoint directory"),
         ({"generator": "nowhere"}, "nowhere: no such checkpoint directory"),

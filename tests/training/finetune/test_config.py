@@ -37,6 +37,8 @@ def test_a_recipe_section_becomes_a_config() -> None:
         ({"dropout": 1.5}, "dropout must be between 0 and 0.9"),
         ({"max_tokens": 4}, "max_tokens must be 8 or more"),
         ({"epochs": 0.0}, "must be above 0"),
+        ({"epochs": "inf"}, r"r\.yaml\.epochs: inf is not finite"),
+        ({"learning_rate": 5}, "learning_rate must be at most 1, such as 3e-4, not 5"),
         ({"batch_size": 0}, "must be 1 or more"),
         ({"class_weights": "even"}, "class_weights"),
         ({"leyer_decay": 0.8}, "did you mean 'layer_decay'"),

@@ -140,6 +140,77 @@ def test_finished_seeds_and_finished_runs_are_not_trained_again(
     assert calls == [0, 1, 1, 0, 1]
 
 
+def test_another_run_keeps_the_checkpoints_of_a_stopped_one_and_says_what_it_replaces(
+    config: FinetuneConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long, short = replace(config, epochs=2.0, seeds=(0, 1)), replace(config, epochs=1.0)
+    output = tmp_path / "out [1]"  # no pattern
+    run = seed_run.ElectraTrainer.train
+
+    def said() -> list[str]:
+        return [line for line in capsys.readouterr().err.splitlines() if str(output) in line]
+
+    def stopped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.args.seed == 1:
+            raise KeyboardInterrupt
+        return run(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(seed_run.ElectraTrainer, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(long, output, progress=False)
+    (work,) = (path for path in tmp_path.iterdir() if ".work-" in path.name)
+    mine = tmp_path / "out [1].work-notes"
+    mine.mkdir()
+    done = (work / "seed-0" / "model" / "result.json").read_bytes()
+    assert said() == []
+
+    finetune(short, output, progress=False)
+    assert (work / "seed-0" / "model" / "result.json").read_bytes() == done
+    assert {path.name for path in tmp_path.glob("out*")} == {output.name, work.name, mine.name}
+    kept = f"warning: {work}: keeps the checkpoints of a run of other settings; delete it if that run is over"
+    assert said() == [kept]
+
+    report = finetune(long, output, progress=False)
+    assert (work.exists(), mine.exists()) == (False, True)
+    told = "the model there, trained with another epochs, seeds, will be replaced; stop now to keep it"
+    assert said() == [f"warning: {output}: {told}"]
+    monkeypatch.setattr(seed_run.ElectraTrainer, "train", stopped)
+    assert finetune(replace(long, threads=2), output, progress=False) == report
+    assert said() == []
+    monkeypatch.undo()
+
+    Path(config.train[0]).write_text("label\ttext\n" + "positive\t好\nnegative\t差\n" * 10, encoding="utf-8")
+    finetune(long, output, progress=False)
+    told = "the model there, trained on other data or weights, will be replaced; stop now to keep it"
+    assert said() == [f"warning: {output}: {told}"]
+
+
+def test_the_same_run_in_another_process_is_refused_and_loses_nothing(
+    config: FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, refused = replace(config, epochs=1.0), []
+    run = seed_run.ElectraTrainer.train
+
+    def meanwhile(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for restart in (False, True):
+            with pytest.raises(
+                UserError, match="another process is writing there; wait for it to end"
+            ) as error:
+                finetune(short, tmp_path / "out", progress=False, restart=restart)
+            refused.append(str(error.value))
+        return run(self, *args, **kwargs)
+
+    monkeypatch.setattr(seed_run.ElectraTrainer, "train", meanwhile)
+    finetune(short, tmp_path / "out", progress=False)
+    assert len(refused) == 2
+    assert refused[0].startswith(f"{tmp_path / 'out'}.work-")
+    assert [path.name for path in tmp_path.glob("out*")] == ["out"]
+
+
 @pytest.mark.parametrize("changed", ["checkpoint", "teacher", "generator", "shapes.txt"])
 def test_other_contents_of_what_is_read_make_another_run(tmp_path: Path, changed: str) -> None:
     for name in ("checkpoint", "teacher", "generator"):
@@ -360,7 +431,7 @@ def test_what_does_not_fit_is_refused_before_any_training(config: FinetuneConfig
     def refused(match: str, **changes: Any) -> None:
         with pytest.raises(UserError, match=match):
             finetune(replace(config, **changes), tmp_path / "out", progress=False)
-        assert not (tmp_path / "out").exists()
+        assert not list(tmp_path.glob("out*"))
 
     refused(r"max_tokens 65 is more than the checkpoint's 64 positions", max_tokens=65)
     refused(r"metric: no 'auroc' for task single_label; one of accuracy, macro_f1", metric="auroc")

@@ -218,6 +218,7 @@ def test_the_command_reads_its_file_and_its_options(
     [
         ("hiden: 3", "did you mean 'hidden'"),
         ("bundle: b", "train names no file"),
+        ("bundle: b\nlearning_rate: 5", "learning_rate is 5; it must be above 0 and at most 1"),
         ("{bundle: b, train: [t], dev: [d], dropout: 1.0}", "dropout"),
         ("[", "not YAML"),
         ("{bundles: {other: {scorer: {train: [t]}}}}", "a recipe of the bundles other, and none of them is"),

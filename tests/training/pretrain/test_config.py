@@ -76,7 +76,7 @@ def test_what_the_user_says_is_kept() -> None:
     assert (half.learning_rate, half.phases) == (2e-4, config.phases)
     # A change of another field takes along what was filled in, as it does with what was said.
     assert replace(half, seed=2).learning_rate == 2e-4
-    for key, value in (("learning_rate", 0), ("phases", [])):
+    for key, value in (("learning_rate", 0), ("learning_rate", 5), ("phases", [])):
         with pytest.raises(UserError, match=key):
             from_mapping(PretrainConfig, {key: value}, "here")
 

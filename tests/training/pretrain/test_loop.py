@@ -5,16 +5,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoTokenizer, ElectraForMaskedLM, ElectraForPreTraining
 
 from tests.training.pretrain.run_here import tiny_config, train
 from training.corpus import CorpusConfig, SourceConfig, build
 from training.errors import UserError
+from training.files import only_one
 from training.hardware import hardware_name
+from training.pretrain import loop
 from training.pretrain.config import PhaseConfig
 from training.pretrain.log import read_log
 from training.pretrain.loop import pretrain
-from training.pretrain.place import join
+from training.pretrain.place import Place, join
 from training.pretrain.setup import set_up, warn_of_little_text
 from training.synthetic import synthetic_documents
 from training.tokenizer import load_tokenizer
@@ -60,6 +63,29 @@ def test_a_finished_run_is_not_trained_again(root: Path) -> None:
     before = (run / "log.jsonl").read_text()
     train(root, steps=2)
     assert (run / "log.jsonl").read_text() == before
+
+
+def test_a_second_run_into_the_same_output_is_refused(root: Path) -> None:
+    with only_one(root / "run"):
+        with pytest.raises(UserError, match="run: another process is writing there; wait for it to end, or"):
+            train(root, steps=2)
+        assert [path.name for path in (root / "run").iterdir()] == [".lock"]
+    train(root, steps=2)
+
+
+def test_the_first_process_locks_the_output_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = 0
+    monkeypatch.setattr(loop, "largest", lambda place, value: [max(value, refused)])
+    first, second = (Place(rank, 2, torch.device("cpu")) for rank in range(2))
+    with loop._alone(tmp_path, first), loop._alone(tmp_path, second):
+        with pytest.raises(UserError, match="another process is writing there"), loop._alone(tmp_path, first):
+            pass
+        refused = 1  # as the first process of the second group says
+        with (
+            pytest.raises(UserError, match="the first process found another run writing there"),
+            loop._alone(tmp_path, second),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(

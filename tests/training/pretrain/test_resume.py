@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_for_anything_else_is_one_line_too(
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_checkpoint(root: Path) -> None:
     train(root, "run", steps=3)
     with pytest.raises(UserError, match=r"not finite at step \d+; the last good checkpoint is step-0000000"):
-        train(root, config=tiny_config(6, learning_rate=1e30, clip_norm=1e30))
+        train(root, config=tiny_config(6, weight_decay=1e30))
 
 
 LOSSES = {1: 9.0, 2: 5.0, 3: 7.0, 4: 6.0, 5: 8.0, 6: 7.5}

@@ -13,7 +13,7 @@ import pytest
 from app.bundle import MANIFEST_NAME
 from training.cli import main
 from training.errors import UserError
-from training.run.inputs import check_files
+from training.run.checks import check_files
 from training.run.recipe import read_recipe, stage_names
 
 RECIPE = """
@@ -24,8 +24,9 @@ corpus: {{sources: [{{path: "{root}/texts/*.txt"}}]}}
 pretrain: {{phases: [{{steps: 10}}], warmup_steps: 1}}
 bundles:
   classes:
-    intermediate: {{train: [{root}/before.tsv]}}
-    finetune: {{train: [{root}/train.tsv], test: [{root}/test.tsv], teacher: {root}/teacher}}
+    intermediate: {{train: [{root}/before.tsv], dev: [{root}/dev.tsv]}}
+    finetune: {{train: [{root}/train.tsv], dev: [{root}/dev.tsv], test: [{root}/test.tsv],
+      teacher: {root}/teacher}}
     export: {{version: "1", replace: true, test_data: {root}/test.tsv}}
     evaluate: {{train: [{root}/train.tsv], test: {root}/test.tsv}}
   encoder:
@@ -46,7 +47,7 @@ FINETUNED = {
 JUDGED = {"warnings": ["2 rows stand in train and test"], "headline": ["Accuracy 0.5000 on test."]}
 FILES = [
     *("texts/a.txt", "more/a.txt", "held/a.txt", "teacher/model.safetensors", "before.tsv"),
-    *("train.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
+    *("train.tsv", "dev.tsv", "test.tsv", "summaries.jsonl", "errors.jsonl"),
 ]
 ENCODER = ["export-encoder", "scorer-encoder", "evaluate-encoder"]
 Run = Callable[[], list[str]]
@@ -163,7 +164,7 @@ def test_a_file_that_changed_or_came_is_noticed(
         # Weights that are the same, under other names of labels.
         (
             "teacher:",
-            'label_names: {"0": bad}, teacher:',
+            "label_names: {bad: poor}, teacher:",
             ["finetune-classes", "export-classes", "evaluate-classes"],
         ),
     ],
@@ -207,7 +208,7 @@ def test_weights_to_start_from_are_looked_at_first(tmp_path: Path) -> None:
 
 
 def test_what_finetune_says_of_tables_holds_for_all_stages(tmp_path: Path) -> None:
-    for name in ("train", "test"):
+    for name in ("train", "dev", "test"):
         put(tmp_path / f"{name}.tsv", "类别\t评论\n好\t很好\n坏\t难吃\n")
     said = "columns: {text: 评论, label: 类别}, label_names: {好: good, 坏: bad}"
     tables = f"train: [{tmp_path}/train.tsv]"
@@ -215,7 +216,8 @@ def test_what_finetune_says_of_tables_holds_for_all_stages(tmp_path: Path) -> No
         tmp_path / "recipe.yaml",
         f"name: x\noutput: {tmp_path}/runs\nmodels: {tmp_path}/models\n"
         f"start: {MANUAL.parents[1]}/models/encoder\nbundles:\n  a:\n"
-        f"    finetune: {{{tables}, {said}}}\n    export: {{test_data: {tmp_path}/test.tsv}}\n"
+        f"    finetune: {{{tables}, dev: [{tmp_path}/dev.tsv], {said}}}\n"
+        f"    export: {{test_data: {tmp_path}/test.tsv}}\n"
         f"    evaluate: {{{tables}, test: {tmp_path}/test.tsv}}\n",
     )
     known = read_recipe(recipe)
@@ -380,6 +382,7 @@ def test_networks_that_the_recipe_names_itself_are_noticed_when_they_change(
     run: Run, tmp_path: Path, old: str, new: str, stages: list[str]
 ) -> None:
     own = put(tmp_path / "own" / "model.safetensors", "before")
+    put(own.with_name("config.json"), json.dumps({"model_type": "electra"}))
     recipe = tmp_path / "recipe.yaml"
     text = recipe.read_text(encoding="utf-8")
     assert text.count(old) == 1

@@ -15,6 +15,7 @@ from app.scheduler.engine import RequestContext
 from app.tasks.classify import classify
 from app.tasks.local import local_model
 from training.cli import main
+from training.files import only_one
 from training.finetune.config import FinetuneConfig
 from training.finetune.finetune import finetune
 from training.run.recipe import read_recipe, stage_names
@@ -96,7 +97,8 @@ def test_a_bundle_starts_from_its_intermediate_task(
     text = text.replace(
         "  sentiment:\n", "  sentiment:\n    intermediate: {train: [DIRECTORY/more.tsv]}\n"
     ).replace("    finetune:\n", "    finetune:\n      teacher: tfidf\n", 1)
-    (tmp_path / "more.tsv").write_text("label\ttext\ngood\t很好\n", encoding="utf-8")
+    rows = [f"good\t很好{number}\nbad\t难吃{number}\n" for number in range(20)]
+    (tmp_path / "more.tsv").write_text("label\ttext\n" + "".join(rows), encoding="utf-8")
     (tmp_path / "r.yaml").write_text(text.replace("DIRECTORY", str(tmp_path)), encoding="utf-8")
     assert main(["run", str(tmp_path / "r.yaml"), "--dry-run"]) == 0
     shown = capsys.readouterr().out
@@ -104,6 +106,21 @@ def test_a_bundle_starts_from_its_intermediate_task(
     assert starts["sentiment-intermediate"].endswith("pretrained/discriminator")
     assert starts["sentiment"].endswith("finetune/sentiment-intermediate")
     assert starts["category"].endswith("pretrained/discriminator")
+
+
+def test_a_second_run_into_the_same_output_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = TINY.read_text(encoding="utf-8").replace("runs/tiny", str(tmp_path / "runs"))
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    with only_one(tmp_path / "runs"):
+        assert main(["run", str(tmp_path / "r.yaml"), "--quiet"]) == 2
+        shown = capsys.readouterr()
+        assert shown.err == (
+            f"electra-train run: {tmp_path}/runs: another process is writing there; wait for it to end, or "
+            "choose another output\n"
+        )
+        assert "==" not in shown.out
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,17 @@ NEEDED: dict[type, dict[str, Any]] = {
 }
 TEXTS = {"str": "{}", "str | None": "{}", "list[str]": ["{}"], "tuple[str, ...]": ("{}",)}
 TEXTS["str | list[str] | None"] = "{}"
+# Values that are no text of one's own choosing where a field is tried by its name.
+NAMES = {"name": "x", "version": "1"}
+
+
+def kind_of(field: dataclasses.Field[Any]) -> str:
+    """The type of a field, with files as the text that they are."""
+    return str(field.type).replace("FilePath", "str")
 
 
 def fields_of_text(config: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(config) if str(field.type) in TEXTS]
+    return [field.name for field in dataclasses.fields(config) if kind_of(field) in TEXTS]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +55,8 @@ def fields_of_text(config: type) -> list[str]:
 def test_a_field_that_names_a_file_is_an_input(config: type, name: str, tmp_path: Path) -> None:
     path = str(tmp_path / "a.txt")
     Path(path).write_text("text", encoding="utf-8")
-    kind = next(str(field.type) for field in dataclasses.fields(config) if field.name == name)
-    value = type(TEXTS[kind])([path]) if isinstance(TEXTS[kind], list | tuple) else path
+    kind = next(kind_of(field) for field in dataclasses.fields(config) if field.name == name)
+    value = type(TEXTS[kind])([path]) if isinstance(TEXTS[kind], list | tuple) else NAMES.get(name, path)
     values = NEEDED[config] | {name: value}
     if name == "unlabelled":
         values |= {"task": "single_label", "teacher": "tfidf"}
@@ -60,6 +67,18 @@ def test_a_field_that_names_a_file_is_an_input(config: type, name: str, tmp_path
         read = {FinetuneConfig: finetune_files, ScorerConfig: scorer_files, ExportConfig: export_files}
         found = read.get(config, evaluate_files)(config(**values))  # type: ignore[arg-type]
     assert (path in found) == (name not in NO_INPUTS[config])
+
+
+# Named files that are no inputs: networks that the run knows from the stage before, and where it writes.
+PLACES = {"checkpoint", "generator", "bundle", "models_dir", "output"}
+
+
+@pytest.mark.parametrize("config", NO_INPUTS, ids=lambda config: config.__name__)
+def test_a_home_directory_is_filled_in_for_every_file(config: type) -> None:
+    for field in dataclasses.fields(config):
+        if kind_of(field) in TEXTS:
+            a_file = field.name not in NO_INPUTS[config] or field.name in PLACES
+            assert ("FilePath" in str(field.type)) is a_file, field.name
 
 
 def test_a_linear_teacher_is_no_file() -> None:

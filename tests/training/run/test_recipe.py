@@ -123,6 +123,13 @@ def test_variables_are_filled_and_overridden(tmp_path: Path, monkeypatch: pytest
         ("${data}", "${dta}", r"\$\{dta\} has no value"),
         ("name: x", "name: [", "not YAML"),
         ("steps: 10", "steps: 0", "steps >= 1"),
+        ("encoder: {}", "情感: {}", r"r\.yaml: bundles: name '情感': use lower-case letters"),
+        ("encoder: {}", "a/b: {}", r"r\.yaml: bundles: name 'a/b': use lower-case letters"),
+        (
+            "encoder: {}",
+            "a: {finetune: {train: [x], epochs: inf}}",
+            r"bundles\.a\.finetune\.epochs: inf is not",
+        ),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -159,3 +166,24 @@ def test_what_makes_no_bundle_is_refused_before_any_work(tmp_path: Path) -> None
     )
     with pytest.raises(UserError, match=r"bundles\.tags\.finetune\.task: token_labels makes no bundle"):
         read_recipe(tmp_path / "r.yaml")
+
+
+def test_a_home_directory_is_filled_in_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    (tmp_path / "r.yaml").write_text(
+        "name: x\noutput: ~/runs\nmodels: ~/models\nstart: ~/start\ntokenizer: {path: ~/words}\n"
+        "bundles:\n  a:\n    intermediate: {train: [~/b.tsv], checkpoint: ~/own}\n"
+        "    finetune: {train: [~/t.tsv], dev: [[~/d.tsv]]}\n    export: {test_data: ~/s.tsv}\n"
+        "    scorer: {train: [~/t.jsonl], dev: [~/d.jsonl]}\n    evaluate: {test: ~/s.tsv}\n",
+        encoding="utf-8",
+    )
+    recipe = read_recipe(tmp_path / "r.yaml")
+    assert (recipe.output, recipe.models, recipe.start) == ("/h/runs", "/h/models", "/h/start")
+    assert (recipe.tokenizer.path, recipe.bundles["a"].own_checkpoint) == ("/h/words", "/h/own")
+    assert recipe.intermediate_config("a", tmp_path).train == ("/h/b.tsv",)
+    tuned = recipe.finetune_config("a", tmp_path)
+    assert (tuned.train, tuned.dev) == (("/h/t.tsv",), ("/h/d.tsv",))
+    export = recipe.export_config("a", checkpoint="c")
+    assert (export.test_data, export.models_dir) == ("/h/s.tsv", "/h/models")
+    assert recipe.scorer_config("a", tmp_path).train == ["/h/t.jsonl"]
+    assert recipe.evaluate_config("a", tmp_path).test == "/h/s.tsv"

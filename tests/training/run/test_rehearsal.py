@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from training.finetune.config import FinetuneConfig
-from training.run.inputs import check_files, evaluate_files, export_files, finetune_files
+from training.run.checks import check_files
+from training.run.inputs import evaluate_files, export_files, finetune_files
 from training.run.recipe import Recipe, read_recipe, stage_names
 from training.run.rehearsal import rehearse
 

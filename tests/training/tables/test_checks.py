@@ -85,6 +85,18 @@ def test_contradicting_rows_are_counted() -> None:
     ]
 
 
+def test_labels_that_look_like_one_are_warned_of() -> None:
+    train = _rows(("a", "Pos"), ("b", "neg"), ("c", "pos"), ("d", "ｎｅｇ"), ("e", "Pos"))
+    _, (warning,) = check_overlap(train, {})
+    assert warning == (
+        "labels 'Pos' (t.tsv, line 2) and 'pos' (t.tsv, line 4) differ only by width, case or blanks "
+        "(2 such): join them with label_names if they are one"
+    )
+    blanks = [Example(label, "t.tsv, line 2", (label, "x")) for label in ("a b", " a  b")]
+    assert "labels ' a  b' (t.tsv, line 2) and 'a b'" in check_overlap(blanks, {})[1][0]
+    assert check_overlap(_rows(("a", "1"), ("b", "-1"), ("c", "１１")), {})[1] == []
+
+
 def test_joined_rows_name_their_file() -> None:
     tables = [Table(Path(name), [Example("a", "line 2", ("1",))], "") for name in ("x.tsv", "y.tsv")]
     assert [example.place for example in join_tables(tables)] == ["x.tsv, line 2", "y.tsv, line 2"]

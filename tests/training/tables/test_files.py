@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,34 @@ def test_windows_line_ends_are_no_part_of_a_cell(tmp_path: Path) -> None:
             "label\ttext\n1\t好\n0\t".encode() + b"\xb5\xe3\n",
             "a.tsv, line 3: byte 0xb5 is not UTF-8",
         ),
+        (
+            "a.tsv",
+            "label\ttext\n1\t好\n0\n".encode(),
+            "a.tsv, line 3: 1 fields where the header has 2; a missing tab, or a line break inside a text?",
+        ),
+        (  # A line break in the last column: the line that is too short is the one after.
+            "a.tsv",
+            'label\ttext\n1\t"他说""好""，\n\n第二行"\n'.encode(),
+            "a.tsv, line 4: 1 fields where the header has 2; a line break in a quoted cell? .tsv is read "
+            "without quoting: save the table as .csv",
+        ),
+        (
+            "a.tsv",
+            b'text\tlabel\n"two\nlines"\t1\n',
+            "a.tsv, line 2: 1 fields where the header has 2; a line break in a quoted cell?",
+        ),
+        (
+            "a.tsv",
+            b'label\ttext\n1\t"whole" and 5" more\n0\t"whole"\n1\n',
+            "a.tsv, line 4: 1 fields where the header has 2; a missing tab",
+        ),
+        ("a.csv", b"label,text\n1\n", "a.csv, line 2: 1 fields where the header has 2; a missing comma?"),
+        (
+            "a.csv",
+            "label,text,,\n1,a,,\n0,b,,见下\n".encode(),
+            "a.csv, line 3: column 4 holds '见下' but has no name in the header; name it, or empty it",
+        ),
+        ("a.csv", b",,\nlabel,,label\n1,,1\n", "a.csv, line 2: column 'label' stands twice in the header"),
         ("a.tsv", b"label\ttext\n1\ta\0b\n", "a.tsv, line 2: holds a NUL character"),
         ("a.tsv", b"label\ttext\n", "a.tsv: holds no rows"),
         ("a.tsv", b"", "a.tsv: holds no rows"),
@@ -108,6 +137,52 @@ def test_a_damaged_file_is_named_with_the_line(
     path.write_bytes(content)
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}/{message}")):
         read_rows(path)
+
+
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_with_a_cure_that_works(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "my table.tsv"
+    path.write_bytes(("\ufeff" + _tsv().decode()).encode(mark))
+    assert _converted(path, "is UTF-16; convert it with iconv -f UTF-16 -t UTF-8") == ROWS
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.xz", "a.tsv.gz"])
+def test_another_encoding_is_named_with_a_cure_that_works(tmp_path: Path, name: str) -> None:
+    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(Path(name).suffix, bytes)
+    (tmp_path / name).write_bytes(pack(_tsv().decode().encode("gb18030")))
+    assert _converted(tmp_path / name, r"line 2: byte 0x\w\w is not UTF-8; convert the file") == ROWS
+
+
+def _converted(path: Path, message: str) -> list[dict[str, str]]:
+    """The rows after the command that the refusal of ``path`` gives."""
+    with pytest.raises(UserError, match=message) as refusal:
+        read_rows(path)
+    command = re.search(r"with (.*)", str(refusal.value))
+    assert command is not None
+    subprocess.run(command[1], shell=True, check=True, cwd=path.parent)
+    (converted,) = path.parent.glob("utf8-*.tsv")
+    return [row.cells for row in read_rows(converted).rows]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_empty_columns_and_rows_of_a_spreadsheet_are_passed_over(tmp_path: Path, name: str) -> None:
+    text = "label,,text,,\n1,,一,,\n,,,,\n0,,二,,\n,,,\n"
+    (tmp_path / name).write_text(text if name == "a.csv" else text.replace(",", "\t"), encoding="utf-8")
+    table = read_rows(tmp_path / name)
+    assert table.columns == ["label", "text"]
+    assert [(row.place, row.cells) for row in table.rows] == [
+        ("line 2", {"label": "1", "text": "一"}),
+        ("line 4", {"label": "0", "text": "二"}),
+    ]
+
+
+def test_the_numbers_of_rows_that_pandas_writes_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(",label,text\n0,1,a\n1,0,b\n", encoding="utf-8")
+    assert [row.cells for row in read_rows(path).rows] == [
+        {"label": "1", "text": "a"},
+        {"label": "0", "text": "b"},
+    ]
 
 
 def test_a_line_inside_quotes_does_not_shift_later_lines(tmp_path: Path) -> None:

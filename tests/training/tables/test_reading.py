@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_columns_are_found_by_header_and_labels_renamed(tmp_path: Path) -> None:
 def test_pairs_and_named_columns(tmp_path: Path) -> None:
     path = _jsonl(tmp_path, {"q": "一", "a": "二", "y": True})
     table = read_table(path, columns=Columns(text="q", text_pair="a", label="y"))
-    assert (table.texts, table.pairs, table.labels) == (["一"], ["二"], ["True"])
+    assert (table.texts, table.pairs, table.labels) == (["一"], ["二"], ["true"])
 
 
 def test_a_second_text_that_is_not_read_is_warned_of(tmp_path: Path) -> None:
@@ -84,11 +85,16 @@ def test_errors_by_place_or_by_flag(tmp_path: Path, row: dict[str, Any]) -> None
         ("single_label", {"text": "a"}, "rows.jsonl: no label column among text; name it in columns.label"),
         ("single_label", {"x": "a", "label": 1}, "rows.jsonl: no text column among x, label"),
         ("single_label", {"text": "a", "label": None}, "line 1: no label in column 'label'"),
+        ("single_label", {"text": "a", "label": float("nan")}, "line 1: no label in column 'label'"),
+        ("single_label", {"text": float("nan"), "label": 1}, "line 1: empty text (1 such)"),
         ("single_label", {"text": "a", "label": [1]}, "line 1: column 'label' holds a list; for several"),
         ("single_label", {"text": 7, "label": 1}, "line 1: column 'text' holds a int, not a text"),
         ("single_label", {"text": "　", "label": 1}, "line 1: empty text (1 such)"),
         ("single_label", {"text": "\u200b\u200d ", "label": 1}, "line 1: empty text (1 such)"),
         ("multi_label", {"text": "a", "labels": 3}, "line 1: column 'labels' holds a int, not a list"),
+        ("multi_label", {"text": "a", "labels": float("nan")}, "line 1: nothing in column 'labels'; give"),
+        ("multi_label", {"text": "a", "labels": ["x", None]}, "line 1: column 'labels' has a gap in its"),
+        ("token_labels", {"tokens": ["a", float("nan")], "labels": ["O", "O"]}, "column 'tokens' has a gap"),
         ("multi_label", {"text": "a", "labels": "['a', 'b']"}, "a list written as text; write a|b"),
         ("multi_label", {"text": "a", "labels": "[]"}, "a list written as text"),
         ("token_labels", {"tokens": "['We' 'saw']", "labels": "O O"}, "write the parts with spaces between"),
@@ -110,6 +116,50 @@ def test_minus_one_is_a_label_in_every_file(tmp_path: Path) -> None:
     path.write_text("text\tlabel\na\t-1\nb\t1\n", encoding="utf-8")
     rows = _jsonl(tmp_path, {"text": "a", "label": -1}, {"text": "b", "label": 1})
     assert read_table(path).labels == read_table(rows).labels == ["-1", "1"]
+
+
+def test_one_value_is_one_label_however_it_is_written(tmp_path: Path) -> None:
+    values = [1, "1", 1.0, True, "true", 1.5]
+    rows = _jsonl(tmp_path, *({"text": "a", "label": value} for value in values))
+    assert read_table(rows).labels == ["1", "1", "1", "true", "true", "1.5"]
+    rows = _jsonl(tmp_path, {"text": "a", "labels": values})
+    assert read_table(rows, "multi_label").examples[0].labels == ("1", "true", "1.5")
+    rows = _jsonl(tmp_path, {"text": "ab", "errors": [1.0]}, {"text": "ab", "errors": float("nan")})
+    marks = [example.labels for example in read_table(rows, "error_detection").examples]
+    assert marks == [(ORIGINAL, REPLACED), (ORIGINAL, ORIGINAL)]
+
+
+def test_whole_numbers_that_pandas_made_fractions_are_whole_again(tmp_path: Path) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    table = arrow.table({"text": ["a", "b"], "label": arrow.array([1.0, 0.0])})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").labels == ["1", "0"]
+    table = arrow.table({"text": ["a", "b"], "label": arrow.array([1.0, float("nan")])})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="row 2: no label in column 'label'"):
+        read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "A.TSV.gz", "a.csv"])
+def test_cells_quoted_as_in_a_csv_are_warned_of(tmp_path: Path, name: str) -> None:
+    between = "," if name == "a.csv" else "\t"
+    cells = ['plain "" text', '"whole"', '"他说""好""吧"', '"a"" b" c"', '"""all"""']
+    text = "\n".join(between.join(row) for row in [("label", "text"), *(("1", cell) for cell in cells)])
+    if name == "a.csv":
+        text = text.replace('"a"" b" c"', "x")
+    packed = gzip.compress if name.endswith(".gz") else bytes
+    (tmp_path / name).write_bytes(packed(text.encode()))
+    table = read_table(tmp_path / name)
+    if name == "a.csv":
+        assert (table.texts[2], table.warnings) == ('他说"好"吧', [])
+        return
+    (warning,) = table.warnings
+    assert table.texts == cells
+    assert warning.startswith(f"{tmp_path / name}: 2 rows hold a text in quotation marks")
+    assert "(first at line 4); .tsv is read without quoting" in warning
+    assert warning.endswith("save the table as .csv")
 
 
 def test_an_unlabelled_row_of_a_data_set_is_named(tmp_path: Path) -> None:
