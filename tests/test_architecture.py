@@ -48,6 +48,7 @@ _TEST_OF = {
     "training/corpus/writer.py": "tests/training/corpus/test_builder.py",
     "training/electra/config.py": "tests/training/electra/test_model.py",
     "training/errors.py": "tests/training/test_cli.py",
+    "training/finetune/earlier.py": "tests/training/finetune/test_finetune.py",
     "training/finetune/scorer_command.py": "tests/training/finetune/test_scorer.py",
     "training/finetune/scorer_config.py": "tests/training/finetune/test_scorer.py",
     "training/finetune/scorer_fit.py": "tests/training/finetune/test_scorer.py",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from training.config import FilePath
+
 Language = Literal["auto", "zh", "en"]
 Documents = Literal["auto", "blank", "line", "file"]
 Deduplicate = Literal["none", "exact", "near"]
@@ -25,7 +27,7 @@ class SourceConfig:
     path: str | None = None
     # Data set name on the Hugging Face hub, or a local folder that `datasets.load_dataset` understands;
     # streamed.
-    dataset: str | None = None
+    dataset: FilePath | None = None
     # Configuration name of a hub data set, and the split of a data set to read.
     subset: str | None = None
     split: str = "train"

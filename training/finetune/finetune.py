@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
-import hashlib
 import json
 import math
 import shutil
@@ -24,6 +22,7 @@ from training.files import atomic_directory, only_one, refuse_to_replace
 from training.finetune.baseline_scores import baseline_scores
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import RunData, read_data
+from training.finetune.earlier import REPORT_NAME, fingerprint_of, json_safe, report_in, what_else
 from training.finetune.features import Feature, FeatureBuilder, check_vocabulary, unknown_share, with_teacher
 from training.finetune.linear import TFIDF, linear_teacher
 from training.finetune.metrics import averaged, majority_scores, primary_metric, score
@@ -36,10 +35,8 @@ from training.hardware import default_device, hardware_name, native_bfloat16
 from training.ngrams.model import NgramClassifier
 from training.tokenizer import load_tokenizer, special_tokens
 
-REPORT_NAME = "finetune.json"
 # Above this share of [UNK] the vocabulary is not of the language.
 _FOREIGN_SHARE = 0.3
-_FREE = ("threads", "baselines")  # the result does not depend on them
 
 
 def finetune(
@@ -64,65 +61,79 @@ def finetune(
     data = read_data(config)
     for line in data.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    fingerprint = _fingerprint(config, data)
+    fingerprint = fingerprint_of(config, data)
     work = output_dir.with_name(f"{output_dir.name}.work-{fingerprint[:12]}")
     with only_one(work):
-        found = _found(output_dir)
+        found = report_in(output_dir)
         if restart:
             for place in filter(Path.is_dir, work.iterdir()):  # the lock stays
                 shutil.rmtree(place)
         elif found.get("fingerprint") == fingerprint:
             shutil.rmtree(work, ignore_errors=True)
             return found
-        for line in _warnings(config, found, fingerprint, output_dir, work):
+        for line in what_else(config, found, fingerprint, output_dir, work):
             print(f"warning: {line}", file=sys.stderr)
-        parts, quality = _parts(config, data, progress=progress)
-        train = parts.train
-        if config.teacher is not None:
-            train = _taught(config, data, parts)
-        results = [
-            run_seed(parts, seed, work / f"seed-{seed}", train if config.teacher else None)
-            for seed in config.seeds
-        ]
-        places = [work / f"seed-{seed}" for seed in config.seeds]
-        best = max(range(len(results)), key=lambda at: _rank(results[at], parts.metric))
-        chosen, chosen_result = places[best], results[best]
-        report = _report(config, data, parts, results)
-        if len(results) > 1:
-            report["vote"] = _vote(parts, places)
-        if config.distill_seeds:
-            chosen = work / "distilled"
-            chosen_result = _distil(config, data, parts, places, chosen)
-            report["distilled"] = dataclasses.asdict(chosen_result)
-        ngrams: NgramClassifier | None = None
-        together: dict[str, Any] = {}
-        if config.ngrams:
-            ngrams, together = add_ngrams(data, parts, chosen)
-            report["ngrams"] = together
+        report, chosen, ngrams = _train(config, data, work, progress=progress)
         report |= {
-            "chosen": "distilled" if config.distill_seeds else f"seed {chosen_result.seed}",
-            "dev": together["dev"]["together"] if together else chosen_result.dev,
-            "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
-            "rows": quality,
-            "hardware": hardware_name(),
-            "torch": torch.__version__,
-            "precision": "bf16" if parts.bf16 else "fp32",
             "threads": threads,
             "fingerprint": fingerprint,
             "date": datetime.now(UTC).date().isoformat(),
             "seconds": round(time.perf_counter() - start, 1),
         }
-        report = _json_safe(report)
-        with atomic_directory(output_dir) as directory:
-            for file in (chosen / "model").iterdir():
-                if file.name != RESULT_NAME:
-                    shutil.copy2(file, directory / file.name)
-            if ngrams is not None:
-                ngrams.save(directory)
-            text = json.dumps(report, ensure_ascii=False, indent=2)
-            (directory / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
+        report = json_safe(report)
+        _write(output_dir, report, chosen, ngrams)
         shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _train(
+    config: FinetuneConfig, data: RunData, work: Path, *, progress: bool
+) -> tuple[dict[str, Any], Path, NgramClassifier | None]:
+    """Train every seed in ``work``; the report, the folder of the chosen model, and n-grams beside it."""
+    parts, quality = _parts(config, data, progress=progress)
+    train = parts.train
+    if config.teacher is not None:
+        train = _taught(config, data, parts)
+    places = [work / f"seed-{seed}" for seed in config.seeds]
+    results = [
+        run_seed(parts, seed, place, train if config.teacher else None)
+        for seed, place in zip(config.seeds, places, strict=True)
+    ]
+    best = max(range(len(results)), key=lambda at: _rank(results[at], parts.metric))
+    chosen, chosen_result = places[best], results[best]
+    report = _report(config, data, parts, results)
+    if len(results) > 1:
+        report["vote"] = _vote(parts, places)
+    if config.distill_seeds:
+        chosen = work / "distilled"
+        chosen_result = _distil(config, data, parts, places, chosen)
+        report["distilled"] = dataclasses.asdict(chosen_result)
+    ngrams: NgramClassifier | None = None
+    together: dict[str, Any] = {}
+    if config.ngrams:
+        ngrams, together = add_ngrams(data, parts, chosen)
+        report["ngrams"] = together
+    report |= {
+        "chosen": "distilled" if config.distill_seeds else f"seed {chosen_result.seed}",
+        "dev": together["dev"]["together"] if together else chosen_result.dev,
+        "test": together.get("test", {}).get("together", {}) if together else chosen_result.test,
+        "rows": quality,
+        "hardware": hardware_name(),
+        "torch": torch.__version__,
+        "precision": "bf16" if parts.bf16 else "fp32",
+    }
+    return report, chosen / "model", ngrams
+
+
+def _write(output_dir: Path, report: dict[str, Any], model: Path, ngrams: NgramClassifier | None) -> None:
+    with atomic_directory(output_dir) as directory:
+        for file in model.iterdir():
+            if file.name != RESULT_NAME:
+                shutil.copy2(file, directory / file.name)
+        if ngrams is not None:
+            ngrams.save(directory)
+        text = json.dumps(report, ensure_ascii=False, indent=2)
+        (directory / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def _parts(config: FinetuneConfig, data: RunData, *, progress: bool) -> tuple[RunParts, dict[str, Any]]:
@@ -245,56 +256,3 @@ def _std(values: Sequence[float]) -> float:
         return 0.0
     mean = _mean(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def _fingerprint(config: FinetuneConfig, data: RunData) -> str:
-    """What the result depends on: settings, data, and what else is read: weights and look-alikes."""
-    settings = dataclasses.asdict(config)
-    for name in _FREE:
-        settings.pop(name)
-    digest = hashlib.sha256(json.dumps([settings, data.files], sort_keys=True, default=str).encode())
-    corruption = config.corruption
-    generator = corruption.generator_model if corruption else None
-    for directory in filter(None, (config.checkpoint, config.teacher, generator)):
-        for file in sorted(Path(directory).glob("*")):
-            if file.suffix in (".safetensors", ".bin", ".json", ".txt"):
-                digest.update(file.name.encode())
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-    if corruption and corruption.shape_sets:
-        digest.update(Path(corruption.shape_sets).read_bytes())
-    return digest.hexdigest()
-
-
-def _found(output_dir: Path) -> dict[str, Any]:
-    """The report that stands there; empty where none does."""
-    try:
-        report = json.loads((output_dir / REPORT_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def _warnings(
-    config: FinetuneConfig, found: dict[str, Any], fingerprint: str, output_dir: Path, work: Path
-) -> list[str]:
-    """What else is in the place of this run: a model that it replaces, checkpoints of other runs."""
-    lines = []
-    if found and found.get("fingerprint") != fingerprint:
-        before = found.get("config") or {}
-        now = json.loads(json.dumps(_json_safe(dataclasses.asdict(config))))
-        changed = [key for key in now if key in before and key not in _FREE and before[key] != now[key]]
-        told = f"trained with another {', '.join(changed)}" if changed else "trained on other data or weights"
-        lines.append(f"{output_dir}: the model there, {told}, will be replaced; stop now to keep it")
-    others = sorted(output_dir.parent.glob(f"{glob.escape(output_dir.name)}.work-{'[0-9a-f]' * 12}"))
-    kept = "keeps the checkpoints of a run of other settings; delete it if that run is over"
-    return lines + [f"{other}: {kept}" for other in others if other != work]
-
-
-def _json_safe(value: Any) -> Any:
-    """NaN becomes null: the report is read by strict parsers too."""
-    if isinstance(value, dict):
-        return {key: _json_safe(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_safe(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

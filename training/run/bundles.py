@@ -80,7 +80,7 @@ class _Making:
 
     def fine_tune(self, start: Path) -> Path:
         """The fine-tuned model, after the intermediate task if there is one."""
-        from training.finetune.finetune import REPORT_NAME
+        from training.finetune.earlier import REPORT_NAME
 
         folder = Path(self.recipe.output) / "finetune"
         if self.parts.intermediate is not None:

@@ -15,7 +15,7 @@ def show_finetuning(directory: Path) -> None:
     """Print what `electra-train finetune` says when it is done, of the model in ``directory``."""
     # Imported here: torch and transformers need not be loaded for --help.
     from training.finetune.command import summary
-    from training.finetune.finetune import REPORT_NAME
+    from training.finetune.earlier import REPORT_NAME
 
     print(summary(json.loads((directory / REPORT_NAME).read_text(encoding="utf-8"))))
 

@@ -23,7 +23,8 @@ from training.finetune import seed_run
 from training.finetune.config import CorruptionConfig, FinetuneConfig
 from training.finetune.data import RunData
 from training.finetune.dry_run import reviews
-from training.finetune.finetune import _fingerprint, finetune
+from training.finetune.earlier import fingerprint_of
+from training.finetune.finetune import finetune
 from training.finetune.model import save_checkpoint
 from training.finetune.trainer import ElectraTrainer
 from training.ngrams.model import load_ngrams
@@ -227,11 +228,11 @@ def test_other_contents_of_what_is_read_make_another_run(tmp_path: Path, changed
         corruption=corruption,
     )
     data = RunData([], [], [], [])
-    before = _fingerprint(config, data)
-    assert _fingerprint(config, data) == before
+    before = fingerprint_of(config, data)
+    assert fingerprint_of(config, data) == before
     path = tmp_path / changed
     (path / "model.safetensors" if path.is_dir() else path).write_text("己巳", encoding="utf-8")
-    assert _fingerprint(config, data) != before
+    assert fingerprint_of(config, data) != before
 
 
 def test_seeds_have_mean_deviation_failures_and_a_vote(config: FinetuneConfig, tmp_path: Path) -> None:
