@@ -15,18 +15,18 @@ from training.evaluate.options import add_data_options, check_paths, config_of
 EXAMPLES = """\
 examples:
   # a classifier, beside majority class and TF-IDF + logistic regression fitted on the same rows
-  electra-train evaluate models/sentiment/1 --test test.tsv --train train.tsv --label-names 0=bad 1=good
+  electra-train evaluate models/sentiment/5 --test test.tsv --train train.tsv --label-names 0=bad 1=good
 
   # on several sets together, and on each; no baseline learns from a row of test
-  electra-train evaluate models/sentiment/1 --test hotels/test.tsv films/test.tsv \\
+  electra-train evaluate models/sentiment/5 --test hotels/test.tsv films/test.tsv \\
       --train hotels/train.tsv films/train.tsv --overlap drop
 
   # an encoder: real errors, false alarms on clean text, corrupted held-out text, summaries
-  electra-train evaluate models/encoder/1 --errors errors.jsonl --clean clean.jsonl \\
+  electra-train evaluate models/encoder/4 --errors errors.jsonl --clean clean.jsonl \\
       --heldout heldout.txt --summaries summaries.jsonl
 
   # what the recipe says of the bundle `sentiment`; the figures also go into bundle.json and the model card
-  electra-train evaluate models/sentiment/1 --config recipe.yaml --record
+  electra-train evaluate models/sentiment/5 --config recipe.yaml --record
   electra-train evaluate --dry-run
 
 The report (report.md, report.json, plots) goes to reports/<name>-<version>, or to --output.

@@ -14,8 +14,8 @@ from training.evaluate.options import add_data_options, check_paths, config_of
 
 EXAMPLES = """\
 examples:
-  electra-train compare models/sentiment/1 models/sentiment/2 --test test.tsv && echo publish 2
-  electra-train compare models/encoder/1 models/encoder/2 --errors errors.jsonl --summaries summaries.jsonl
+  electra-train compare models/sentiment/5 models/sentiment/6 --test test.tsv && echo publish 6
+  electra-train compare models/encoder/4 models/encoder/5 --errors errors.jsonl --summaries summaries.jsonl
   electra-train compare --dry-run
 
 Exit status: 0 when B is better in one test or more and worse in none, 1 when it is not, 2 on a mistake.

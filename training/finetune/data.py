@@ -155,7 +155,7 @@ def hold_out(examples: Sequence[Example], fraction: float) -> tuple[list[Example
     train = [example for key, example in rows if key not in chosen]
     if not dev or not train:
         raise UserError(
-            f"{examples[0].place}: {len(examples)} rows are too few to hold out {fraction:g} of them; "
-            "give a dev file"
+            f"{examples[0].place}: {len(examples)} rows of {len(set(keys))} different texts are too few to "
+            f"hold out {fraction:g} of them; give a dev file"
         )
     return train, dev

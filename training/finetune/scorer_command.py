@@ -13,8 +13,8 @@ from training.sections import bundle_name, read_section
 
 EXAMPLES = """\
 examples:
-  electra-train scorer --bundle models/encoder/1 --train sum/train.jsonl.xz --dev sum/dev.jsonl
-  electra-train scorer --config scorer.yaml --bundle models/encoder/1 --make-default
+  electra-train scorer --bundle models/encoder/4 --train sum/train.jsonl.xz --dev sum/dev.jsonl
+  electra-train scorer --config scorer.yaml --bundle models/encoder/4 --make-default
   electra-train scorer --dry-run
 
 scorer.yaml holds the keys of ScorerConfig (or is the recipe of the bundle), such as:

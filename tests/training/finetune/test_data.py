@@ -65,7 +65,9 @@ def test_pairs_and_single_texts_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_too_few_rows_to_hold_out() -> None:
-    with pytest.raises(UserError, match=r"t, line 2: 1 rows are too few to hold out 0\.1"):
+    with pytest.raises(
+        UserError, match=r"t, line 2: 1 rows of 1 different texts are too few to hold out 0\.1"
+    ):
         hold_out([Example("a", "t, line 2", ("x",))], 0.1)
 
 

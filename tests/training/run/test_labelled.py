@@ -59,7 +59,10 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         ({"test": ["other.tsv"]}, "test: other.tsv, line 3: test has label '5', which train never had"),
         ({"dev": ["other.tsv"]}, "dev: other.tsv, line 3: dev has label '5', which train never had"),
         ({"train": ["test.tsv"]}, r"train: test.tsv, line 2: train has one class only \(bad\)"),
-        ({"dev": []}, "train: train.tsv, line 2: 2 rows are too few to hold out 0.1 of them"),
+        (
+            {"dev": []},
+            "train: train.tsv, line 2: 2 rows of 2 different texts are too few to hold out 0.1 of them",
+        ),
         (
             {"label_names": {"goood": "fine"}},
             "label_names: no row of .* has label 'goood'; did you mean 'good'",
