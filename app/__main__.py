@@ -137,6 +137,7 @@ def _serve(
     if signal.SIGHUP in stop_signals():  # uvicorn leaves it to the system, which ends us in mid-answer
         signal.signal(signal.SIGHUP, server.handle_exit)
     server.run([listener])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what ends already has its exit code
     if server.exit_code:
         return _fail(service.lifecycle.reason, server.exit_code)
     return 0

@@ -21,7 +21,7 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEMORY = Path("/dev/shm")
 LEAST_FREE_BYTES = 8 * 2**20
 """Some 300 KiB for each worker that ever ran, and room for other services."""
-_PREFIX = "electra-"
+_PREFIX, _LOCK = "electra-workers-", "held"
 
 
 class NoRoomError(Exception):
@@ -38,13 +38,13 @@ def shared_directory() -> Iterator[Path]:
     parent = _parent()
     _remove_left_behind(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True) as name:
-        lock = os.open(name, os.O_RDONLY)
-        try:
-            # Held as long as we live, however we end; what cleans temporary folders respects it too.
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            yield Path(name)
-        finally:
-            os.close(lock)
+        directory = Path(name)
+        with (directory / "new").open("w") as lock:
+            with contextlib.suppress(OSError):  # a file system without locks: what is left behind there stays
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            # Under its name it is locked from the beginning; it tells ours from directories of others.
+            (directory / "new").rename(directory / _LOCK)
+            yield directory
 
 
 def free_bytes(place: Path) -> int:
@@ -67,11 +67,8 @@ def _parent() -> Path:
 
 
 def _remove_left_behind(parent: Path) -> None:
-    for directory in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or just gone
-            lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory, ignore_errors=True)
-            finally:
-                os.close(lock)
+    for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError), lock.open("r+") as stream:  # another's, in use, or just gone
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(stream.fileno()).st_uid == os.geteuid():
+                shutil.rmtree(lock.parent, ignore_errors=True)

@@ -38,6 +38,7 @@ class _Worker:
     failures: int = 0
     due: float = 0.0
     first: bool = True
+    patient: bool = False
 
 
 class Supervisor:
@@ -58,6 +59,8 @@ class Supervisor:
         self._read_end, self._write_end = os.pipe()
         self._stopping = False
         self._workers: list[_Worker] = []
+        # As we do, they take modules from the current folder only where we were started as `python -m app`.
+        self._isolated = [] if sys.path[:1] in ([""], [_current_folder()]) else ["-P"]
 
     def run(self) -> int:
         """Serve until a signal; 0 when every worker then ended well."""
@@ -83,10 +86,9 @@ class Supervisor:
         self._stopping = True
 
     def _spawn(self, index: int, *, patient: bool) -> subprocess.Popen[bytes]:
+        self._shared.mkdir(mode=0o700, exist_ok=True)  # somebody may have cleaned up
         (self._shared / "metrics").mkdir(exist_ok=True)
-        # As we do, it takes modules from the current folder only where it was started as `python -m app`.
-        isolated = [] if sys.path[:1] == [os.getcwd()] else ["-P"]
-        command = [sys.executable, *isolated, "-m", "app", *self._arguments]
+        command = [sys.executable, *self._isolated, "-m", "app", *self._arguments]
         command += ["--worker-socket", str(self._listener.fileno()), "--worker-pipe", str(self._read_end)]
         command += ["--worker-index", str(index), "--worker-shared", str(self._shared)]
         command += ["--worker-patient"] if patient else []
@@ -123,7 +125,8 @@ class Supervisor:
     def _start_again(self, worker: _Worker, now: float) -> int | None:
         try:
             # Beside others that serve it takes no connection before it can answer.
-            worker.process = self._spawn(worker.index, patient=self._others_run(worker))
+            worker.patient = self._others_serve(worker, now)
+            worker.process = self._spawn(worker.index, patient=worker.patient)
         except OSError as error:
             # The system has no memory or process to give just now: no reason to stop those that serve.
             self._pause(worker, now, f"could not be started ({error})")
@@ -139,6 +142,14 @@ class Supervisor:
 
     def _others_run(self, worker: _Worker) -> bool:
         return any(other.process.poll() is None for other in self._workers if other is not worker)
+
+    def _others_serve(self, worker: _Worker, now: float) -> bool:
+        """Whether somebody takes connections: not one that itself waits until it can serve."""
+        return any(
+            other.process.poll() is None and not (other.patient and now - other.since < _STEADY_S)
+            for other in self._workers
+            if other is not worker
+        )
 
     def _forget_metrics(self, pid: int) -> None:
         for file in (self._shared / "metrics").glob(f"gauge_live*_{pid}.db"):
@@ -169,6 +180,13 @@ class Supervisor:
         # One that was still starting ends by the signal itself.
         well = (0, -signal.SIGTERM)
         return 0 if all(worker.process.returncode in well for worker in asked) else EXIT_STARTUP
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # deleted since
+        return ""
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import glob
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,8 @@ from typing import IO, Any
 from training.errors import UserError
 
 # Some network file systems and containers have no locks: work goes on there as it did without them.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_LEFT = re.compile(r"[0-9]+(-[0-9a-f]{8})?")  # between the name of a file and the ending of its temporary one
 
 
 @contextmanager
@@ -25,7 +28,8 @@ def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Another host or container may have a process of the same number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with _open_locked(temporary, mode, **kwargs) as stream:
             yield stream
@@ -39,7 +43,7 @@ def atomic_file(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
 def _open_locked(temporary: Path, mode: str, **kwargs: Any) -> IO[Any]:
     while True:
         stream: IO[Any] = temporary.open(mode, **kwargs)
-        _lock(stream, fcntl.LOCK_EX)
+        _lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(stream.fileno()).st_nlink:
             return stream
         stream.close()  # taken for one left behind, before it was locked
@@ -52,7 +56,7 @@ def _remove_left_behind(path: Path) -> None:
     Where there are no locks they stay.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if not left.name.removeprefix(f".{path.name}.").removesuffix(".tmp").isdecimal():
+        if not _LEFT.fullmatch(left.name.removeprefix(f".{path.name}.").removesuffix(".tmp")):
             continue
         with suppress(OSError), left.open("r+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,6 +72,24 @@ def _lock(stream: IO[Any], how: int) -> None:
             raise
 
 
+def _held(file: Path) -> IO[Any] | None:
+    """``file``, locked; None while another process holds it."""
+    for _ in range(5):
+        # Its holder may delete it, and its directory, at any moment: then we come next.
+        with suppress(FileNotFoundError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stream = file.open("a")
+            try:
+                _lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.close()
+                return None
+            if os.fstat(stream.fileno()).st_nlink:
+                return stream
+            stream.close()
+    return None
+
+
 @contextmanager
 def only_one(directory: Path) -> Iterator[None]:
     """Make ``directory`` and hold its lock; the system lets go of it however the process ends.
@@ -78,18 +100,13 @@ def only_one(directory: Path) -> Iterator[None]:
         UserError: another process holds it.
     """
     made = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
     file = directory / ".lock"
-    with file.open("a") as stream:
-        try:
-            _lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.fstat(stream.fileno()).st_nlink > 0  # not one that its holder has just deleted
-        except BlockingIOError:
-            held = False
-        if not held:
-            raise UserError(
-                f"{directory}: another process is writing there; wait for it to end, or choose another output"
-            )
+    stream = _held(file)
+    if stream is None:
+        raise UserError(
+            f"{directory}: another process is writing there; wait for it to end, or choose another output"
+        )
+    with stream:
         try:
             yield
         finally:

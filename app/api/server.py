@@ -69,9 +69,19 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(self._pipe, self._on_orphaned, self._pipe)
         # A second handle on the same sockets, which we accept from ourselves.
         self._spare = [_second_handle(each) for each in sockets or ()]
-        await super().startup(sockets)
+        draining = asyncio.create_task(self._drain_early())
+        try:
+            await super().startup(sockets)
+        finally:
+            draining.cancel()
         for spare in self._spare:
             asyncio.get_running_loop().add_reader(spare, self._on_knocking, spare)
+
+    async def _drain_early(self) -> None:
+        """Until the first tick there may be a long wait, for models beside workers that serve."""
+        while not self._signalled:  # noqa: ASYNC110 - a signal's handler must not touch an event
+            await asyncio.sleep(0.1)
+        self.begin_drain()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._accept_rest()

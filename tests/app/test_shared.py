@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,25 @@ def test_a_machine_without_any_folder_for_temporary_files_is_told(
 
 
 def test_what_a_killed_service_left_behind_is_removed_and_what_is_in_use_stays(memory: Path) -> None:
-    left, used, other = memory / "electra-left", memory / "electra-used", memory / "others"
-    for directory in (left, used, other):
+    left, used, other = (memory / f"electra-workers-{name}" for name in ("left", "used", "other"))
+    strangers = [memory / "electra-dry-run-x", memory / "electra-platform", other]
+    for directory in (left, used, *strangers):
         (directory / "metrics").mkdir(parents=True)
-    lock = os.open(used, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    with shared_directory() as first, shared_directory():
-        assert first.exists()
-    os.close(lock)
+    for directory in (left, used):
+        (directory / "held").touch()
+    with (used / "held").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with shared_directory() as first, shared_directory():
+            assert first.exists()
     assert not left.exists()
     assert used.exists()
-    assert other.exists()
+    assert all(stranger.exists() for stranger in strangers)
+
+
+def test_a_file_system_without_locks_will_do(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    monkeypatch.setattr("app.shared.fcntl.flock", unsupported)
+    with shared_directory() as first, shared_directory():
+        assert first.exists()

@@ -123,6 +123,27 @@ def test_a_replacement_that_the_system_has_no_room_for_is_tried_again(stage: Any
     assert stage([None, -9, full, full, None]) == (0, [0, 1, 1, 1, 1])
 
 
+def test_a_directory_that_was_cleaned_away_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listener: socket.socket
+) -> None:
+    monkeypatch.setattr("app.supervisor.subprocess.Popen", lambda *_, **__: Process(None))
+    made = Supervisor(Settings(), listener, [], tmp_path / "gone")
+    made._spawn(0, patient=True)
+    assert (tmp_path / "gone" / "metrics").is_dir()
+
+
+def test_who_waits_itself_is_nobody_to_wait_beside(
+    tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Supervisor(Settings(workers=2), listener, [], tmp_path)
+    one, two = (supervisor._Worker(index, Process(None), since=0.0) for index in (0, 1))  # type: ignore[arg-type]
+    made._workers = [one, two]
+    assert made._others_serve(one, 5.0)
+    two.patient = True
+    assert not made._others_serve(one, 5.0)
+    assert made._others_serve(one, 15.0), "by now it has loaded, or cannot"
+
+
 def test_a_full_disk_under_the_metrics_is_named(stage: Any, caplog: pytest.LogCaptureFixture) -> None:
     stage([None, -7])
     assert "worker 1 ended with code -7 (SIGBUS: is " in caplog.text
@@ -159,14 +180,17 @@ def test_workers_get_the_port_and_the_command_line(
         return Process(None)
 
     monkeypatch.setattr("app.supervisor.subprocess.Popen", popen)
-    own = Supervisor(Settings(), listener, ["--max-items", "3"], tmp_path)
+
+    def own() -> Supervisor:
+        return Supervisor(Settings(), listener, ["--max-items", "3"], tmp_path)
+
     monkeypatch.setattr(sys, "path", [str(Path.cwd()), *sys.path])
-    own._spawn(4, patient=False)
+    own()._spawn(4, patient=False)
     assert made["command"][:5] == [sys.executable, "-m", "app", "--max-items", "3"]
     assert "--worker-patient" not in made["command"]
     # As the command, which takes no module from the current folder.
     monkeypatch.setattr(sys, "path", ["/opt/electra/bin", *sys.path])
-    own._spawn(4, patient=True)
+    own()._spawn(4, patient=True)
     assert made["command"][:4] == [sys.executable, "-P", "-m", "app"]
     assert made["command"][-1] == "--worker-patient"
     assert listener.fileno() in made["pass_fds"]

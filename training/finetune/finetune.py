@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ def finetune(
         print(f"warning: {line}", file=sys.stderr)
     fingerprint = fingerprint_of(config, data)
     work = output_dir.with_name(f"{output_dir.name}.work-{fingerprint[:12]}")
+    found = report_in(output_dir)
+    if not restart and found.get("fingerprint") == fingerprint:
+        return found
     with only_one(work):
         found = report_in(output_dir)
         if restart:
@@ -83,6 +87,8 @@ def finetune(
         report = json_safe(report)
         _write(output_dir, report, chosen, ngrams)
         shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):  # on NFS the lock's file goes only when it is closed
+        work.rmdir()
     return report
 
 

@@ -65,8 +65,9 @@ def _check_writable(where: str, folder: Path) -> None:
     try:
         for place in reversed([folder, *folder.parents]):
             if not os.path.lexists(place):
-                place.mkdir()
-                made.append(place)
+                with suppress(FileExistsError):  # another run made it just now
+                    place.mkdir()
+                    made.append(place)
         with tempfile.TemporaryDirectory(prefix=".electra-", dir=folder):
             pass
     except OSError as error:

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+import uvicorn
 import uvloop
 
 from app.api.lifecycle import Lifecycle, State
@@ -42,6 +43,26 @@ def test_the_first_signal_drains_and_the_second_leaves(lifecycle: Lifecycle) -> 
     assert made.should_exit
     assert made.force_exit
     assert made.exit_code == 0
+
+
+def test_a_signal_ends_the_wait_for_models_before_the_first_tick(
+    lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def loading(self: uvicorn.Server, sockets: object = None) -> None:
+        while lifecycle.loading:  # noqa: ASYNC110 - as the application does
+            await asyncio.sleep(0.01)
+
+    async def story() -> None:
+        made = server(lifecycle, drain_delay_s=60)
+        starting = asyncio.create_task(made.startup())
+        await asyncio.sleep(0.05)
+        assert not starting.done()
+        made.handle_exit(signal.SIGTERM, None)
+        await asyncio.wait_for(starting, 5)
+
+    monkeypatch.setattr(uvicorn.Server, "startup", loading)
+    asyncio.run(story())
+    assert lifecycle.state is State.DRAINING
 
 
 def test_it_stops_once_the_delay_is_over(lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
