@@ -68,7 +68,10 @@ def test_a_closed_terminal_is_a_stop_like_any_other(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAULTY_DELAY", "1.0")
+    # Under `nohup`, which these tests may run under, it would be ignored, as it should be.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with running(models, tmp_path / "run", launcher=FAULTY) as server:
+        signal.signal(signal.SIGHUP, before)
         statuses: list[int] = []
         thread = threading.Thread(
             target=lambda: statuses.append(server.post("/classify", {"input": "好"}).status_code)
