@@ -100,7 +100,7 @@ def _local_layers_(encoder: Encoder, config: ElectraConfig, compare: bool) -> No
     """
     positions = config.max_position_embeddings
     ids = torch.randint(config.vocab_size, (_ROWS, positions))
-    hidden = encoder.project(encoder.embeddings(ids, torch.arange(positions).expand_as(ids), None))
+    hidden = encoder.project(encoder.embeddings(ids, torch.arange(positions).expand_as(ids)))
     words = free = torch.empty(0)
     if compare and encoder.embeddings_project is not None:
         words = encoder.embeddings_project.weight

@@ -23,7 +23,7 @@ def attention_to(encoder: Encoder, offset: int, tokens: int = 60) -> torch.Tenso
     encoder.eval()
     torch.manual_seed(1)
     ids = torch.randint(500, (3, tokens))
-    hidden = encoder.project(encoder.embeddings(ids, torch.arange(tokens).expand_as(ids), None))
+    hidden = encoder.project(encoder.embeddings(ids, torch.arange(tokens).expand_as(ids)))
     found = []
     with torch.no_grad():
         for layer in encoder.layers:
@@ -67,7 +67,7 @@ def test_the_discriminator_starts_with_an_eye_for_words_that_do_not_fit() -> Non
         odd = torch.rand(ids.shape) < 0.1
         ids = torch.where(odd, (ids + 250) % 500, ids)
         hidden = model.discriminator.project(
-            model.discriminator.embeddings(ids, torch.arange(40).expand_as(ids), None)
+            model.discriminator.embeddings(ids, torch.arange(40).expand_as(ids))
         )
         first = model.discriminator.layers[0]
         fits = first(hidden, None) @ first.output.weight[:, 0]

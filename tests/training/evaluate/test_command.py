@@ -47,4 +47,4 @@ def test_a_dry_run_keeps_nothing(
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("--help")
-    assert "electra-train evaluate models/sentiment/1 --test" in capsys.readouterr().out
+    assert "electra-train evaluate models/sentiment/5 --test" in capsys.readouterr().out
