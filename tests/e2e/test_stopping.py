@@ -47,38 +47,23 @@ def test_sigterm_in_full_load_loses_nothing(
             assert len(data) == 1  # type: ignore[arg-type]
 
 
-def test_sigterm_waits_for_what_is_in_flight(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_waits_for_what_is_in_flight(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
+    """A closed terminal (SIGHUP) is a stop like any other."""
     monkeypatch.setenv("FAULTY_DELAY", "1.0")
+    # Under `nohup`, which these tests may run under, SIGHUP would be ignored, as it should be.
+    before = signal.signal(number, signal.SIG_DFL)
     with running(models, tmp_path / "run", launcher=FAULTY) as server:
+        signal.signal(number, before)
         statuses: list[int] = []
         thread = threading.Thread(
             target=lambda: statuses.append(server.post("/classify", {"input": "好"}).status_code)
         )
         thread.start()
         eventually(lambda: "electra_requests_in_flight 2.0" in server.get("/metrics").text)
-        server.signal(signal.SIGTERM)
-        assert server.wait() == 0
-        thread.join()
-        assert statuses == [200]
-
-
-def test_a_closed_terminal_is_a_stop_like_any_other(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FAULTY_DELAY", "1.0")
-    # Under `nohup`, which these tests may run under, it would be ignored, as it should be.
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    with running(models, tmp_path / "run", launcher=FAULTY) as server:
-        signal.signal(signal.SIGHUP, before)
-        statuses: list[int] = []
-        thread = threading.Thread(
-            target=lambda: statuses.append(server.post("/classify", {"input": "好"}).status_code)
-        )
-        thread.start()
-        eventually(lambda: "electra_requests_in_flight 2.0" in server.get("/metrics").text)
-        server.signal(signal.SIGHUP)
+        server.signal(number)
         assert server.wait() == 0
         thread.join()
         assert statuses == [200]
