@@ -110,6 +110,15 @@ if [ -z "${BASE_IMAGE:-}" ]; then
 fi
 export BASE_IMAGE
 echo "base image: $BASE_IMAGE"
+if [ "${TRAIN:-1}" != 0 ] && [ -z "${COMPILER_IMAGE:-}" ]; then
+    named=$(sed -n 's/^ARG COMPILER_IMAGE=//p' docker/train.Dockerfile)
+    if timeout 300 "$DOCKER" pull -q "$named" >/dev/null 2>&1; then
+        COMPILER_IMAGE=$named
+    else
+        debian electra-check-compiler:12 g++
+        COMPILER_IMAGE=electra-check-compiler:12
+    fi
+fi
 if [ -z "${PROMETHEUS_IMAGE:-}" ]; then
     named=$(sed -n 's/.*PROMETHEUS_IMAGE:-\([^}]*\)}.*/\1/p' compose.yaml)
     if timeout 120 "$DOCKER" pull -q "$named" >/dev/null 2>&1; then
@@ -153,7 +162,8 @@ build() { # build NAME [ARGUMENT...]
 }
 build service
 # Where torch's own index cannot be reached, the host's settings say where torch comes from.
-[ "${TRAIN:-1}" = 0 ] || build train --build-arg "TORCH_INDEX=${TORCH_INDEX-}"
+[ "${TRAIN:-1}" = 0 ] || build train --build-arg "TORCH_INDEX=${TORCH_INDEX-}" \
+    --build-arg "COMPILER_IMAGE=$COMPILER_IMAGE"
 
 # ---- checks
 export SERVICE_IMAGE=electra-service:check TRAIN_IMAGE=electra-train:check PROJECT=electra-check-$$

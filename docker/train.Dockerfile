@@ -3,6 +3,12 @@
 # Build secrets, all optional: pip (a pip.conf), ca (a bundle of certificates).
 ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
+ARG COMPILER_IMAGE=buildpack-deps:bookworm
+
+# The kernels for CPUs with AMX, so that the image needs no compiler. Any machine can compile them.
+FROM ${COMPILER_IMAGE} AS kernels
+COPY training/electra/native /native
+RUN cd /native && g++ @flags *.cpp -o kernels.so
 
 FROM ${BUILD_IMAGE} AS builder
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -19,6 +25,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,ta
         --constraint requirements-dev.lock "$(echo /empty/*.whl)[train]"
 COPY app /build/app
 COPY training /build/training
+COPY --from=kernels /native/kernels.so /build/training/electra/native/kernels.so
 RUN cd /build && \
     /tools/bin/python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheel . && \
     /tools/bin/python -m pip --python /opt/electra/bin/python install --no-cache-dir --disable-pip-version-check \

@@ -24,7 +24,13 @@ def native_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return any(flag in _cpu_info() for flag in ("amx_bf16", "avx512_bf16"))
+    return not cpu_flags().isdisjoint(("amx_bf16", "avx512_bf16"))
+
+
+def cpu_flags() -> set[str]:
+    """What the processor can do, in the words of Linux; nothing on other systems."""
+    lines = (line for line in _cpu_info().splitlines() if line.startswith("flags"))
+    return set(next(lines, "").partition(":")[2].split())
 
 
 def hardware_name() -> str:

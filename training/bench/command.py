@@ -64,6 +64,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pretrain.add_argument(
         "--no-cuda-graphs", action="store_true", help="launch every kernel of an update by itself"
     )
+    pretrain.add_argument(
+        "--no-native-kernels", action="store_true", help="torch's kernels on a CPU with AMX too"
+    )
     pretrain.add_argument("--json", type=Path, help="write the figures there too")
     pretrain.add_argument("--dry-run", action="store_true", help="two steps of a very small model")
 
@@ -105,6 +108,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         compile=arguments.compile,
         model={},
         cuda_graphs=not arguments.no_cuda_graphs,
+        native_kernels=not arguments.no_native_kernels,
     )
     if arguments.dry_run:
         settings = PretrainBench(

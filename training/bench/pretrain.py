@@ -56,6 +56,7 @@ class PretrainBench:
     compile: bool
     model: dict[str, Any]
     cuda_graphs: bool = True
+    native_kernels: bool = True
 
 
 Tokens = float | torch.Tensor
@@ -222,6 +223,7 @@ def _engine(bench: PretrainBench, shards: Path, tokenizer: Path, scratch: Path, 
         warmup_steps=100,
         compile=bench.compile,
         cuda_graphs=bench.cuda_graphs,
+        native_kernels=bench.native_kernels,
     )
     run = set_up(config, shards, tokenizer, scratch / "engine", place)
     run.model.train()

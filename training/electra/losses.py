@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.electra.attention import document_mask
 from training.electra.cross_entropy import cross_entropy, cross_entropy_and_draw
 from training.electra.model import Electra
+from training.electra.native import vocabulary
 from training.electra.sampling import sample_tokens
 
 
@@ -98,25 +98,35 @@ def joint_forward(
     Sampling breaks the gradient: nothing flows from the discriminator's loss into the generator but through
     shared tables.
     """
-    mask = document_mask(batch.segments) if batch.packed else None
-    hidden = model.generator(masked_input(batch, mask_id), batch.positions, mask)
-    logits = model.generator_head(hidden.reshape(-1, hidden.shape[-1])[batch.masked])
+    segments = batch.segments if batch.packed else None
+    hidden = model.generator(masked_input(batch, mask_id), batch.positions, segments)
+    hidden = hidden.reshape(-1, hidden.shape[-1])[batch.masked]
     target = batch.ids.reshape(-1)[batch.masked]
-    if temperature == 1.0 and not disallow_correct and noise_share == 0:
-        losses, sampled = cross_entropy_and_draw(logits, target, batch.uniforms)
+    head, argmax = model.generator_head, None
+    as_it_is = temperature == 1.0 and not disallow_correct and noise_share == 0
+    if as_it_is and not with_argmax and head.native and vocabulary.fits(head.word_embeddings.weight):
+        table = head.word_embeddings.weight
+        losses, sampled = vocabulary.cross_entropy_and_draw(
+            head.transform(hidden), table, head.bias, target, batch.uniforms
+        )
     else:
-        losses = cross_entropy(logits, target)
-        with torch.no_grad():
-            drawn_from = _with_noise(model, logits, batch.uniforms, noise_share)
-            forbid = target if disallow_correct else None
-            sampled = sample_tokens(drawn_from, batch.uniforms, temperature, forbid)
+        logits = head(hidden)
+        argmax = logits.detach().argmax(-1) if with_argmax else None
+        if as_it_is:
+            losses, sampled = cross_entropy_and_draw(logits, target, batch.uniforms)
+        else:
+            losses = cross_entropy(logits, target)
+            with torch.no_grad():
+                drawn_from = _with_noise(model, logits, batch.uniforms, noise_share)
+                forbid = target if disallow_correct else None
+                sampled = sample_tokens(drawn_from, batch.uniforms, temperature, forbid)
     generator = (losses * batch.masked_weights).sum()
     with torch.no_grad():
         corrupted = corrupted_input(batch, sampled)
         labels = corrupted != batch.ids
         sampled_correct = ((sampled == target) * batch.masked_weights).sum()
-        argmax_correct = ((logits.argmax(-1) == target) * batch.masked_weights).sum() if with_argmax else None
-    scores = model.discriminator_head(model.discriminator(corrupted, batch.positions, mask))
+        argmax_correct = None if argmax is None else ((argmax == target) * batch.masked_weights).sum()
+    scores = model.discriminator_head(model.discriminator(corrupted, batch.positions, segments))
     real = (batch.segments > 0).float()
     per_token = F.binary_cross_entropy_with_logits(scores, labels.float(), reduction="none")
     return Sums(

@@ -8,16 +8,18 @@ Tensor names follow the Hugging Face implementation except that query, key and v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.electra.attention import attend
+from training.electra.attention import attend, document_mask
 from training.electra.config import ElectraConfig
 from training.electra.dropout import dropout
 from training.electra.gelu import gelu
 from training.electra.initialization import glorot_, local_start_, sinusoidal_, truncated_normal_
+from training.electra.native.layer import fits, run_layer
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,12 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Embeddings, their projection where sizes differ, and the layers."""
+    """Embeddings, their projection where sizes differ, and the layers.
+
+    ``native``: layers run by the kernels of ``training.electra.native`` wherever these fit.
+    """
+
+    native = False
 
     def __init__(
         self, size: EncoderSize, config: ElectraConfig, embeddings: Embeddings | DifferenceEmbeddings
@@ -112,10 +119,17 @@ class Encoder(nn.Module):
         )
         self.layers = nn.ModuleList(Layer(size, config) for _ in range(size.layers))
 
-    def forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
-        """``[batch, tokens]`` -> ``[batch, tokens, hidden]``."""
+    def forward(self, ids: Tensor, positions: Tensor, segments: Tensor | None) -> Tensor:
+        """``[batch, tokens]`` -> ``[batch, tokens, hidden]``; ``segments`` None: one document a row."""
         hidden = self.project(self.embeddings(ids, positions))
-        for layer in self.layers:
+        layers = cast("list[Layer]", list(self.layers))
+        if self.native and all(fits(hidden, layer) for layer in layers):
+            documents = None if segments is None else segments.to(torch.int32)
+            for layer in layers:
+                hidden = run_layer(layer, hidden, documents)
+            return hidden
+        mask = None if segments is None else document_mask(segments)
+        for layer in layers:
             hidden = layer(hidden, mask)
         return hidden
 
@@ -125,7 +139,12 @@ class Encoder(nn.Module):
 
 
 class GeneratorHead(nn.Module):
-    """Dense, GELU, LayerNorm, then the word table as output matrix: only for the positions asked for."""
+    """Dense, GELU, LayerNorm, then the word table as output matrix: only for the positions asked for.
+
+    ``native``: the loss by the kernels of ``training.electra.native`` wherever these fit.
+    """
+
+    native = False
 
     def __init__(self, hidden: int, config: ElectraConfig, table: nn.Embedding) -> None:
         super().__init__()
@@ -136,7 +155,12 @@ class GeneratorHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[positions, hidden]`` -> ``[positions, vocabulary]`` logits."""
-        return F.linear(self.LayerNorm(gelu(self.dense(hidden))), self.word_embeddings.weight, self.bias)
+        return F.linear(self.transform(hidden), self.word_embeddings.weight, self.bias)
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """``[positions, hidden]`` -> ``[positions, embedding]``: what is compared with the word table."""
+        transformed: Tensor = self.LayerNorm(gelu(self.dense(hidden)))
+        return transformed
 
 
 class DiscriminatorHead(nn.Module):

@@ -12,8 +12,8 @@ from training.pretrain.config import PretrainConfig
 
 # How a run computes, reports and saves; the weights it ends with are the same up to rounding.
 _FREE = {
-    "micro_rows", "numbers", "compile", "cuda_graphs", "parallel", "log_every", "evaluate_every",
-    "checkpoint_every", "checkpoint_minutes", "keep_last", "evaluation_rows",
+    "micro_rows", "numbers", "native_kernels", "compile", "cuda_graphs", "parallel", "log_every",
+    "evaluate_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "evaluation_rows",
 }  # fmt: skip
 # These had their effect before the first step.
 _SPENT = ("warm_start", "word_initialization")

@@ -15,6 +15,7 @@ from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
 from training.electra.losses import Batch, Sums, joint_forward, joint_loss
 from training.electra.model import Electra, parameter_count
+from training.electra.native.library import UnavailableError, load
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
 from training.hardware import hardware_name
@@ -194,6 +195,8 @@ def set_up(
         for path in checkpoints.set_aside_after(output_dir / "checkpoints", run.step):
             print(f"warning: a later checkpoint was set aside as {path}; delete it when you need the room")
     if not is_sharded(joint):
+        if config.native_kernels:
+            _use_kernels(model, config, place)
         run.wrapped = replicate(joint, optimizer, config, place)
     return run
 
@@ -234,6 +237,19 @@ def identity(run: Run) -> dict[str, Any]:
         "seed": run.config.seed,
         "start": weights_digest(Path(run.config.warm_start)) if run.config.warm_start else None,
     }
+
+
+def _use_kernels(model: Electra, config: PretrainConfig, place: Place) -> None:
+    if place.device.type != "cpu" or not autocast(config.numbers, place.device)._enabled:
+        return
+    try:
+        load()
+    except UnavailableError as reason:
+        if reason.curable and place.first:
+            print(f"note: training runs at about half of this machine's speed, for {reason}")
+        return
+    for module in (model.generator, model.discriminator, model.generator_head):
+        module.native = True
 
 
 def _count_words(

@@ -8,7 +8,6 @@ from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 from tests.training.electra.test_losses import MASK, make_batch
 from tests.training.electra.test_model import TINY
-from training.electra.attention import document_mask
 from training.electra.huggingface import load_discriminator, load_generator, to_discriminator, to_generator
 from training.electra.losses import corrupted_input, joint_forward, masked_input
 from training.electra.model import Electra
@@ -31,7 +30,7 @@ def test_discriminator_logits_and_loss(model: Electra) -> None:
     ids = batch.ids.clone()
     replaced = sums.labels
     # What the discriminator saw is rebuilt from its labels and a second pass with the same draws.
-    hidden = model.generator(masked_input(batch, MASK), batch.positions, document_mask(batch.segments))
+    hidden = model.generator(masked_input(batch, MASK), batch.positions, batch.segments)
     logits = model.generator_head(hidden.reshape(-1, hidden.shape[-1])[batch.masked])
     corrupted = corrupted_input(batch, sample_tokens(logits, batch.uniforms))
     assert torch.equal(corrupted != ids, replaced)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from training.electra.attention import document_mask
 from training.electra.config import PRESETS, ElectraConfig
 from training.electra.model import DifferenceEmbeddings, Electra, parameter_count
 
@@ -88,7 +87,7 @@ def test_a_packed_row_gives_what_its_documents_give_alone() -> None:
     segments = torch.tensor([[1] * 9 + [2] * 7 + [0] * 4])
     positions = torch.tensor([[*range(9), *range(7), *range(4)]])
     with torch.no_grad():
-        together = model.discriminator(packed, positions, document_mask(segments))
+        together = model.discriminator(packed, positions, segments)
         first = model.discriminator(one, torch.arange(9)[None], None)
         second = model.discriminator(two, torch.arange(7)[None], None)
     torch.testing.assert_close(together[:, :9], first, atol=1e-5, rtol=0)
