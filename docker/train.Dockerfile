@@ -5,10 +5,11 @@ ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
 ARG COMPILER_IMAGE=buildpack-deps:bookworm
 
-# The kernels for CPUs with AMX, so that the image needs no compiler. Any machine can compile them.
+# The kernels for CPUs with AMX, so that the image needs no compiler: on any x86 machine; others have none.
 FROM ${COMPILER_IMAGE} AS kernels
 COPY training/electra/native /native
-RUN cd /native && g++ @flags *.cpp -o kernels.so
+RUN cd /native && [ "$(uname -m)" != x86_64 ] || \
+    g++ @flags *.cpp -o "kernels-$(cat flags *.cpp *.hpp | sha256sum | cut -c1-16).so"
 
 FROM ${BUILD_IMAGE} AS builder
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -25,7 +26,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,ta
         --constraint requirements-dev.lock "$(echo /empty/*.whl)[train]"
 COPY app /build/app
 COPY training /build/training
-COPY --from=kernels /native/kernels.so /build/training/electra/native/kernels.so
+COPY --from=kernels /native /build/training/electra/native
 RUN cd /build && \
     /tools/bin/python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheel . && \
     /tools/bin/python -m pip --python /opt/electra/bin/python install --no-cache-dir --disable-pip-version-check \

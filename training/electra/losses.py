@@ -103,16 +103,19 @@ def joint_forward(
     hidden = hidden.reshape(-1, hidden.shape[-1])[batch.masked]
     target = batch.ids.reshape(-1)[batch.masked]
     head, argmax = model.generator_head, None
-    as_it_is = temperature == 1.0 and not disallow_correct and noise_share == 0
-    if as_it_is and not with_argmax and head.native and vocabulary.fits(head.word_embeddings.weight):
-        table = head.word_embeddings.weight
-        losses, sampled = vocabulary.cross_entropy_and_draw(
-            head.transform(hidden), table, head.bias, target, batch.uniforms
-        )
+    table, as_it_is = head.word_embeddings.weight, temperature == 1.0 and not disallow_correct
+    if as_it_is and not with_argmax and head.native and vocabulary.fits(table):
+        words = (table, head.bias, target, batch.uniforms)
+        losses, sampled = vocabulary.cross_entropy_and_draw(head.transform(hidden), *words)
+        if noise_share:
+            with torch.no_grad():  # nothing but the bias is left of the logits
+                nothing = table.new_zeros(len(target), table.shape[1])
+                by_frequency = vocabulary.cross_entropy_and_draw(nothing, *words)[1]
+                sampled = torch.where(_noisy(batch.uniforms, noise_share), by_frequency, sampled)
     else:
         logits = head(hidden)
         argmax = logits.detach().argmax(-1) if with_argmax else None
-        if as_it_is:
+        if as_it_is and noise_share == 0:
             losses, sampled = cross_entropy_and_draw(logits, target, batch.uniforms)
         else:
             losses = cross_entropy(logits, target)
@@ -145,9 +148,15 @@ def _with_noise(model: Electra, logits: Tensor, uniforms: Tensor, share: float) 
     """``[masked, vocabulary]`` logits, of which a ``share`` of rows is the generator's output bias alone."""
     if share == 0:
         return logits
-    # A second uniform number out of the digits of the first, which say little about the token drawn.
-    by_frequency = (uniforms * 4096).frac() < share
-    return torch.where(by_frequency[:, None], model.generator_head.bias.to(logits.dtype), logits)
+    bias = model.generator_head.bias.to(logits.dtype)
+    return torch.where(_noisy(uniforms, share)[:, None], bias, logits)
+
+
+def _noisy(uniforms: Tensor, share: float) -> Tensor:
+    """A ``share`` of ``[masked]``, by a second uniform number out of the digits of the first, which say
+    little about the token drawn.
+    """
+    return (uniforms * 4096).frac() < share
 
 
 def joint_loss(model: Electra, sums: Sums, masked: Tensor | float, tokens: Tensor | float) -> Tensor:

@@ -19,7 +19,7 @@ from training.electra.config import ElectraConfig
 from training.electra.dropout import dropout
 from training.electra.gelu import gelu
 from training.electra.initialization import glorot_, local_start_, sinusoidal_, truncated_normal_
-from training.electra.native.layer import fits, run_layer
+from training.electra.native.layer import LayerParameters, LayerSettings, fits, run_layer, sizes_fit
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,30 @@ class Layer(nn.Module):
         inner = self.output(gelu(self.intermediate(hidden)))
         return self.output_norm(hidden + dropout(inner, self.hidden_dropout, self.training))
 
+    def fits_kernels(self, hidden: Tensor) -> bool:
+        """Whether ``by_kernels`` takes ``hidden``."""
+        return fits(hidden, self.heads, self.intermediate.out_features)
+
+    def sizes_fit_kernels(self, tokens: int) -> bool:
+        """Whether ``by_kernels`` takes rows of ``tokens`` where the numbers are bfloat16."""
+        return sizes_fit(tokens, self.output.out_features, self.heads, self.intermediate.out_features)
+
+    def by_kernels(self, hidden: Tensor, segments: Tensor | None) -> Tensor:
+        """``forward`` by ``training.electra.native``; ``segments`` int32 ``[batch, tokens]``."""
+        rates = (self.attention_dropout, self.hidden_dropout) if self.training else (0.0, 0.0)
+        modules = (
+            self.query_key_value,
+            self.attention_output,
+            self.attention_norm,
+            self.intermediate,
+            self.output,
+            self.output_norm,
+        )
+        parameters = LayerParameters(*((module.weight, module.bias) for module in modules))
+        return run_layer(
+            hidden, segments, LayerSettings(self.heads, self.attention_norm.eps, *rates), parameters
+        )
+
 
 class Encoder(nn.Module):
     """Embeddings, their projection where sizes differ, and the layers.
@@ -123,10 +147,10 @@ class Encoder(nn.Module):
         """``[batch, tokens]`` -> ``[batch, tokens, hidden]``; ``segments`` None: one document a row."""
         hidden = self.project(self.embeddings(ids, positions))
         layers = cast("list[Layer]", list(self.layers))
-        if self.native and all(fits(hidden, layer) for layer in layers):
+        if self.native and all(layer.fits_kernels(hidden) for layer in layers):
             documents = None if segments is None else segments.to(torch.int32)
             for layer in layers:
-                hidden = run_layer(layer, hidden, documents)
+                hidden = layer.by_kernels(hidden, documents)
             return hidden
         mask = None if segments is None else document_mask(segments)
         for layer in layers:

@@ -1,16 +1,22 @@
-"""Pretraining's attention and dropout under Hugging Face's modules: on a CPU they take far less time."""
+"""Pretraining's attention, dropout and kernels under Hugging Face's modules: far less time on a CPU."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as EncoderOutput
+from transformers.models.electra.modeling_electra import ElectraEncoder, ElectraLayer
 
 from training.electra.attention import attend
 from training.electra.dropout import dropout
+from training.electra.native.kernels import EDGE
+from training.electra.native.layer import LayerParameters, LayerSettings, fits, run_layer
+from training.electra.native.library import UnavailableError, load
 
 _NAME = "electra_platform"
 
@@ -22,13 +28,73 @@ class FastDropout(nn.Dropout):
         return dropout(input, self.p, self.training)
 
 
+class FastEncoder(ElectraEncoder):
+    """``ElectraEncoder`` by ``training.electra.native`` wherever its kernels fit."""
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **rest: Any
+    ) -> EncoderOutput:
+        """``hidden_states [batch, tokens, width]``; the mask as ``sdpa_mask`` makes it of padding."""
+        config, tokens = self.config, hidden_states.shape[1]
+        # Rows of whole blocks: what is added is a document of its own, as padding is.
+        padded = F.pad(hidden_states, (0, 0, 0, -tokens % EDGE))
+        if not fits(padded, config.num_attention_heads, config.intermediate_size):
+            output: EncoderOutput = super().forward(hidden_states, attention_mask, **rest)
+            return output
+        segments = _segments(hidden_states, attention_mask, padded.shape[1])
+        rates = (
+            (config.attention_probs_dropout_prob, config.hidden_dropout_prob) if self.training else (0.0, 0.0)
+        )
+        settings = LayerSettings(config.num_attention_heads, config.layer_norm_eps, *rates)
+        for layer in self.layer:
+            padded = run_layer(padded, segments, settings, _parameters(layer))
+        return EncoderOutput(last_hidden_state=padded[:, :tokens])
+
+
 def use_fast_kernels(model: PreTrainedModel) -> None:
-    """Let the model train with our attention and dropout; weights, configuration and checkpoints stay."""
+    """Let the model train with our attention, dropout and kernels; weights, configuration and checkpoints
+    stay.
+    """
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Dropout:
                 setattr(module, name, FastDropout(child.p))
     model.set_attn_implementation(_NAME)
+    encoder = model.electra.encoder
+    if type(encoder) is not ElectraEncoder or encoder.config.hidden_act != "gelu":
+        return
+    try:
+        load()
+    except UnavailableError:
+        return
+    encoder.__class__ = FastEncoder  # its layers, and the names of their weights, stay as they are
+
+
+def _segments(hidden: Tensor, mask: Tensor | None, tokens: int) -> Tensor | None:
+    """int32 ``[batch, tokens]``: 1 where there is text, 0 where there is padding."""
+    batch, given = hidden.shape[:2]
+    if mask is None and given == tokens:
+        return None
+    segments = torch.zeros(batch, tokens, dtype=torch.int32)
+    # Every query sees the same keys, so one row of the mask says it all.
+    segments[:, :given] = 1 if mask is None else mask[:, 0, 0].to(torch.int32)
+    return segments
+
+
+def _parameters(layer: ElectraLayer) -> LayerParameters:
+    attention, mixing = layer.attention.self, layer.attention.output
+    projections = (attention.query, attention.key, attention.value)
+    return LayerParameters(
+        (
+            torch.cat([projection.weight for projection in projections]),
+            torch.cat([projection.bias for projection in projections]),
+        ),
+        (mixing.dense.weight, mixing.dense.bias),
+        (mixing.LayerNorm.weight, mixing.LayerNorm.bias),
+        (layer.intermediate.dense.weight, layer.intermediate.dense.bias),
+        (layer.output.dense.weight, layer.output.dense.bias),
+        (layer.output.LayerNorm.weight, layer.output.LayerNorm.bias),
+    )
 
 
 def _attention(

@@ -10,7 +10,7 @@ from typing import Any
 from training.errors import UserError
 from training.pretrain.config import PretrainConfig
 
-# How a run computes, reports and saves; the weights it ends with are the same up to rounding.
+# How a run computes, reports and saves; the weights it ends with are as good (dropout may draw others).
 _FREE = {
     "micro_rows", "numbers", "native_kernels", "compile", "cuda_graphs", "parallel", "log_every",
     "evaluate_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "evaluation_rows",

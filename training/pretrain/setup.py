@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tqdm import tqdm
@@ -14,7 +14,7 @@ from app.bundle import SpecialTokens
 from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
 from training.electra.losses import Batch, Sums, joint_forward, joint_loss
-from training.electra.model import Electra, parameter_count
+from training.electra.model import Electra, Layer, parameter_count
 from training.electra.native.library import UnavailableError, load
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
@@ -241,6 +241,9 @@ def identity(run: Run) -> dict[str, Any]:
 
 def _use_kernels(model: Electra, config: PretrainConfig, place: Place) -> None:
     if place.device.type != "cpu" or not autocast(config.numbers, place.device)._enabled:
+        return
+    layers = [cast(Layer, encoder.layers[0]) for encoder in (model.generator, model.discriminator)]
+    if not any(layer.sizes_fit_kernels(phase.length) for layer in layers for phase in config.phases):
         return
     try:
         load()

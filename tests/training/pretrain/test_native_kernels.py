@@ -38,7 +38,10 @@ def started(root: Path, **changes: Any) -> Run:
 
 
 @needs_kernels
-def test_losses_and_gradients_are_those_of_torch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_losses_and_gradients_are_those_of_torch(
+    root: Path, monkeypatch: pytest.MonkeyPatch, noise: float
+) -> None:
     calls = {"layer": 0, "loss": 0}
 
     def counted(name: str, work: Any) -> Any:
@@ -55,11 +58,17 @@ def test_losses_and_gradients_are_those_of_torch(root: Path, monkeypatch: pytest
     found = {}
     for native in (True, False):
         shutil.rmtree(root / "run", ignore_errors=True)
-        run = started(root, dropout=0.0, native_kernels=native)
+        run = started(
+            root,
+            dropout=0.0,
+            native_kernels=native,
+            noise_share=noise,
+            word_initialization="cooccurrence" if noise else "normal",
+        )
         context = autocast("auto", CPU.device)
         found[native] = [update(run, make_batch(run, step), context) for step in range(4)]
         layers = len(run.model.generator.layers) + len(run.model.discriminator.layers)
-        assert calls == {"layer": 4 * layers, "loss": 4}, "the second run made none"
+        assert calls == {"layer": 4 * layers, "loss": 8 if noise else 4}, "the second run made none"
     for ours, theirs in zip(found[True], found[False], strict=True):
         for name in ("generator_loss", "discriminator_loss"):
             torch.testing.assert_close(ours[name], theirs[name], rtol=0.01, atol=0.0)

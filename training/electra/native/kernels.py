@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.electra.native.library import load
+from training.electra.native.library import SIGNATURES, load
 
 EDGE = 32
 _DRAWS = 2**62
@@ -71,7 +71,7 @@ def input_gradient(
 def weight_gradient(upstream: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """``upstream [rows, outputs]``, ``values [rows, inputs]`` -> gradients of weight and bias."""
     rows, outputs, inputs = len(values), upstream.shape[1], values.shape[1]
-    weight, bias = torch.empty(outputs, inputs), torch.empty(outputs)
+    weight, bias = _full(outputs, inputs), _full(outputs)
     _call("weight_gradient", upstream, values, weight, bias, rows, inputs, outputs)
     return weight, bias
 
@@ -89,7 +89,7 @@ def attention(
         ``[batch, tokens, width]``, and float32 ``[batch, heads, tokens]`` for the gradient.
     """
     batch, tokens, width = projected.shape[0], projected.shape[1], projected.shape[2] // 3
-    context, logarithms = _new(batch, tokens, width), torch.empty(batch, heads, tokens)
+    context, logarithms = _new(batch, tokens, width), _full(batch, heads, tokens)
     sizes = (batch, tokens, heads, width // heads)
     _call("attention", projected, segments, context, logarithms, *sizes, dropout.threshold, dropout.seed)
     return context, logarithms
@@ -119,7 +119,7 @@ def add_norm(
     gradient.
     """
     rows, width = residual.shape
-    made, statistics = _new(rows, width), torch.empty(rows, 2)
+    made, statistics = _new(rows, width), _full(rows, 2)
     tensors = (residual, branch, weight, bias, made, statistics)
     _call("add_norm", *tensors, rows, width, epsilon, dropout.threshold, dropout.seed)
     return made, statistics
@@ -130,7 +130,7 @@ def add_norm_gradient(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of residual, branch, weight and bias."""
     rows, width = residual.shape
-    made = (_new(rows, width), _new(rows, width), torch.empty(width), torch.empty(width))
+    made = (_new(rows, width), _new(rows, width), _full(width), _full(width))
     tensors = (upstream, residual, branch, weight, statistics, *made)
     _call("add_norm_gradient", *tensors, rows, width, dropout.threshold, dropout.seed)
     return made
@@ -138,8 +138,8 @@ def add_norm_gradient(
 
 def dropout_factors(rows: int, width: int, dropout: Dropout) -> Tensor:
     """``[rows, width]``: 0 where ``dropout`` drops a value and elsewhere the scale of those that stay."""
-    factors = torch.empty(rows, width)
-    load().electra_dropout_factors(factors.data_ptr(), rows, width, dropout.threshold, dropout.seed)
+    factors = _full(rows, width)
+    _call("dropout_factors", factors, rows, width, dropout.threshold, dropout.seed)
     return factors
 
 
@@ -153,8 +153,8 @@ def vocabulary_loss(
         words drawn from the softmax by ``uniforms [positions]`` in [0, 1).
     """
     positions, (words, size) = len(hidden), table.shape
-    losses, logarithms = torch.empty(positions), torch.empty(positions)
-    drawn = torch.empty(positions, dtype=torch.int64)
+    losses, logarithms = _full(positions), _full(positions)
+    drawn = _new(positions, dtype=torch.int64)
     tensors = (hidden, table, bias, target, uniforms, losses, logarithms, drawn)
     _call("vocabulary_loss", *tensors, positions, words, size)
     return losses, logarithms, drawn
@@ -165,18 +165,31 @@ def vocabulary_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of hidden, table and bias, float32, from ``upstream [positions]``, that of the losses."""
     positions, (words, size) = len(hidden), table.shape
-    made = (torch.empty(positions, size), torch.empty(words, size), torch.empty(words))
+    made = (_full(positions, size), _full(words, size), _full(words))
     tensors = (hidden, table, bias, target, logarithms, upstream, *made)
     _call("vocabulary_gradient", *tensors, positions, words, size)
     return made
 
 
-def _new(*shape: int) -> Tensor:
-    return torch.empty(shape, dtype=torch.bfloat16)
+def _new(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="cpu")
+
+
+def _full(*shape: int) -> Tensor:
+    return _new(*shape, dtype=torch.float32)
 
 
 def _call(name: str, *arguments: Tensor | float | None) -> None:
-    """Run kernel ``name``. The tensors outlive the call, for they are the caller's."""
-    function = getattr(load(), f"electra_{name}")
-    plain = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
-    function(*plain, torch.get_num_threads())
+    """Run kernel ``name``. The tensors outlive the call, for they are the caller's.
+
+    Raises:
+        TypeError: a tensor that is not what the kernel would read in its place.
+    """
+    function, plain = getattr(load(), f"electra_{name}"), []
+    for value, wanted in zip((*arguments, torch.get_num_threads()), SIGNATURES[name], strict=True):
+        if isinstance(value, Tensor):
+            if value.dtype != wanted or value.device.type != "cpu" or not value.is_contiguous():
+                raise TypeError(f"{name}: {wanted} on the CPU and contiguous is wanted, not {value.dtype}")
+            value = value.data_ptr()
+        plain.append(value)
+    function(*plain)

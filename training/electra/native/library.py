@@ -10,36 +10,49 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from training.hardware import cpu_flags
 
 _SOURCES = Path(__file__).parent
 _FLAGS = _SOURCES / "flags"
-# Where somebody has compiled them beforehand (docker/train.Dockerfile).
-_PREBUILT = _SOURCES / "kernels.so"
 _NEEDED = {"amx_tile", "amx_bf16", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16", "vaes"}
 _SECONDS = 300  # that a compiler may take
 
-_TENSOR, _COUNT, _SEED = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64
+_COUNT, _SEED = ctypes.c_int64, ctypes.c_uint64
 _INT, _FLOAT = ctypes.c_int, ctypes.c_float
 _DROPOUT = (_INT, _SEED)
-_SIGNATURES = {
-    "electra_linear": (*[_TENSOR] * 4, *[_COUNT] * 3, _INT),
-    "electra_linear_gelu": (*[_TENSOR] * 5, *[_COUNT] * 3, _INT),
-    "electra_input_gradient": (*[_TENSOR] * 5, *[_COUNT] * 3, _INT),
-    "electra_weight_gradient": (*[_TENSOR] * 4, *[_COUNT] * 3, _INT),
-    "electra_attention": (*[_TENSOR] * 4, *[_COUNT] * 4, *_DROPOUT, _INT),
-    "electra_attention_gradient": (*[_TENSOR] * 6, *[_COUNT] * 4, *_DROPOUT, _INT),
-    "electra_add_norm": (*[_TENSOR] * 6, *[_COUNT] * 2, _FLOAT, *_DROPOUT, _INT),
-    "electra_add_norm_gradient": (*[_TENSOR] * 9, *[_COUNT] * 2, *_DROPOUT, _INT),
-    "electra_dropout_factors": (_TENSOR, *[_COUNT] * 2, *_DROPOUT),
-    "electra_vocabulary_loss": (*[_TENSOR] * 8, *[_COUNT] * 3, _INT),
-    "electra_vocabulary_gradient": (*[_TENSOR] * 9, *[_COUNT] * 3, _INT),
+_HALF, _FULL, _SHORT, _LONG = torch.bfloat16, torch.float32, torch.int32, torch.int64
+# What each kernel takes: a dtype is the address of a contiguous tensor of that type.
+SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "linear": (_HALF, _FULL, _FULL, _HALF, *[_COUNT] * 3, _INT),
+    "linear_gelu": (_HALF, _FULL, _FULL, _HALF, _HALF, *[_COUNT] * 3, _INT),
+    "input_gradient": (_HALF, _FULL, _HALF, _HALF, _HALF, *[_COUNT] * 3, _INT),
+    "weight_gradient": (_HALF, _HALF, _FULL, _FULL, *[_COUNT] * 3, _INT),
+    "attention": (_HALF, _SHORT, _HALF, _FULL, *[_COUNT] * 4, *_DROPOUT, _INT),
+    "attention_gradient": (_HALF, _SHORT, _HALF, _FULL, _HALF, _HALF, *[_COUNT] * 4, *_DROPOUT, _INT),
+    "add_norm": (_HALF, _HALF, _FULL, _FULL, _HALF, _FULL, *[_COUNT] * 2, _FLOAT, *_DROPOUT, _INT),
+    "add_norm_gradient": (
+        *[_HALF] * 3,
+        *[_FULL] * 2,
+        *[_HALF] * 2,
+        *[_FULL] * 2,
+        *[_COUNT] * 2,
+        *_DROPOUT,
+        _INT,
+    ),
+    "dropout_factors": (_FULL, *[_COUNT] * 2, *_DROPOUT, _INT),
+    "vocabulary_loss": (_HALF, _FULL, _FULL, _LONG, *[_FULL] * 3, _LONG, *[_COUNT] * 3, _INT),
+    "vocabulary_gradient": (_HALF, _FULL, _FULL, _LONG, *[_FULL] * 5, *[_COUNT] * 3, _INT),
 }
 
 
@@ -61,60 +74,82 @@ def load() -> ctypes.CDLL:
     missing = _NEEDED - cpu_flags()
     if missing:
         raise UnavailableError(f"the processor has no {', '.join(sorted(missing))}", curable=False)
-    path = _PREBUILT if _PREBUILT.is_file() else _compiled()
+    # Where somebody has compiled these sources beforehand (docker/train.Dockerfile).
+    prebuilt = _SOURCES / f"kernels-{_digest()}.so"
+    if prebuilt.is_file():
+        return _opened(prebuilt)
+    command = shlex.split(os.environ.get("CXX", "")) or _found_compiler()
+    name = f"kernels-{_digest(*command)}.so"
+    with tempfile.TemporaryDirectory(prefix="electra-kernels-") as fallback:
+        try:
+            for directory in (_cache_directory(), Path(fallback)):
+                if directory is None:
+                    continue
+                if (directory / name).is_file():
+                    return _opened(directory / name, ours=True)
+                if os.access(directory, os.W_OK):
+                    _compile(command, directory / name)
+                    return _opened(directory / name, ours=True)
+        except OSError as error:
+            raise UnavailableError(f"the kernels cannot be compiled: {error}", curable=True) from error
+    raise AssertionError("the last of the folders can be written to")
+
+
+def _opened(path: Path, ours: bool = False) -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        if path != _PREBUILT:
-            path.unlink(missing_ok=True)  # of another system, or damaged: the next run compiles anew
+        if ours:  # of another system, or damaged: the next run compiles anew
+            with suppress(OSError):
+                path.unlink()
         raise UnavailableError(f"the compiled kernels cannot be loaded: {error}", curable=True) from error
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, None
+    for name, arguments in SIGNATURES.items():
+        function = getattr(library, f"electra_{name}")
+        function.argtypes = [ctypes.c_void_p if isinstance(each, torch.dtype) else each for each in arguments]
+        function.restype = None
     if not library.electra_request_tiles():
         raise UnavailableError("the kernel of this system does not give out AMX's registers", curable=False)
     return library
 
 
-def _compiled() -> Path:
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        raise UnavailableError("there is no C++ compiler; install g++ (12 or later)", curable=True)
-    sources = sorted(_SOURCES.glob("*.cpp"))
-    digest = hashlib.sha256(compiler.encode())
-    for path in [_FLAGS, *sources, *sorted(_SOURCES.glob("*.hpp"))]:
+def _digest(*more: str) -> str:
+    """Of all that goes into a compiled file: ``cat flags *.cpp *.hpp``, and ``more``."""
+    digest = hashlib.sha256()
+    for path in [_FLAGS, *sorted(_SOURCES.glob("*.cpp")), *sorted(_SOURCES.glob("*.hpp"))]:
         digest.update(path.read_bytes())
+    digest.update(" ".join(more).encode())
+    return digest.hexdigest()[:16]
+
+
+def _found_compiler() -> list[str]:
+    found = shutil.which("g++") or shutil.which("clang++")
+    if found is None:
+        raise UnavailableError("there is no C++ compiler; install g++ (11 or later)", curable=True)
+    return [found]
+
+
+def _cache_directory() -> Path | None:
+    """A folder that nobody else writes to; None where there can be none."""
     try:
-        directory = _cache_directory()
-        path = directory / f"kernels-{digest.hexdigest()[:16]}.so"
-        if path.is_file():
-            return path
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            made = Path(scratch) / path.name
-            _run([compiler, f"@{_FLAGS}", *map(str, sources), "-o", str(made)])
-            made.replace(path)  # processes that compile at once end with one file, and none sees half of it
-    except OSError as error:
-        raise UnavailableError(f"the kernels cannot be compiled: {error}", curable=True) from error
-    return path
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        directory = base / "electra-platform"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory if directory.stat().st_uid == os.getuid() else None
+    except (OSError, RuntimeError):  # no home, or one that may not be written to
+        return None
 
 
-def _cache_directory() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    directory = base / "electra-platform"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if os.access(directory, os.W_OK):
-            return directory
-    except OSError:  # a home that is not there or may not be written to
-        pass
-    return Path(tempfile.mkdtemp(prefix="electra-kernels-"))
-
-
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise UnavailableError(f"{command[0]} took longer than {_SECONDS} s", curable=True) from error
-    if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[-500:])
-        raise UnavailableError(f"{command[0]} could not compile the kernels: {said.strip()}", curable=True)
+def _compile(compiler: list[str], path: Path) -> None:
+    sources = map(str, sorted(_SOURCES.glob("*.cpp")))
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        made = Path(scratch) / path.name
+        command = [*compiler, f"@{_FLAGS}", *sources, "-o", str(made)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"{compiler[0]} took longer than {_SECONDS} s", curable=True) from error
+        if done.returncode:
+            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[-500:])
+            reason = f"{' '.join(compiler)} could not compile the kernels: {said.strip()}"
+            raise UnavailableError(reason, curable=True)
+        made.replace(path)  # processes that compile at once end with one file, and none sees half of it

@@ -122,7 +122,7 @@ void electra_add_norm_gradient(const bfloat16* upstream, const bfloat16* residua
 }
 
 // The factors that `each_column` gives a row of `width` values: [rows, width], for tests.
-void electra_dropout_factors(float* factors, Count rows, Count width, int threshold, std::uint64_t seed) {
+void electra_dropout_factors(float* factors, Count rows, Count width, int threshold, std::uint64_t seed, int) {
   const Dropout dropout(seed, threshold);
   for (Count row = 0; row < rows; ++row)
     each_column(dropout, row, width, [&](Count column, __mmask16 stays) {

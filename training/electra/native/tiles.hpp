@@ -24,6 +24,9 @@ constexpr Count kInner = 32;             // numbers of the inner dimension in a 
 constexpr Count kTile = kEdge * kInner;  // numbers of a tile
 constexpr Count kBlock = 2 * kEdge;      // rows and columns that one `multiply` computes
 
+// What is written before is in memory after it: GCC's intrinsics for tiles do not say what they read (PR 114098).
+inline void compiler_barrier() { asm volatile("" ::: "memory"); }
+
 // The tile registers of this thread, all of one shape, while it lives.
 class TileRegisters {
  public:
@@ -38,6 +41,7 @@ class TileRegisters {
       shape.row_bytes[tile] = 64;
       shape.rows[tile] = kEdge;
     }
+    compiler_barrier();
     _tile_loadconfig(&shape);
     _mm_setcsr(control_ | 0x8040);  // denormal numbers are zero: they take a hundred times as long
   }
@@ -71,6 +75,7 @@ template <bool kAdd, class Meanwhile>
 inline void multiply(Left left, const bfloat16* right, Count steps, float* result, Count width, Meanwhile meanwhile) {
   const Count row_bytes = 4 * width;
   float* lower = result + kEdge * width;
+  compiler_barrier();
   if (kAdd) {
     _tile_loadd(0, result, row_bytes);
     _tile_loadd(1, result + kEdge, row_bytes);

@@ -63,7 +63,7 @@ __m512 logits_of(const float* row, const float* bias, Count word) {
 }
 
 // The first place where the running sum of `sums` times exp(logarithm - most) is above `threshold`, which becomes what
-// is left of it there; the last place that has anything where rounding leaves it above all.
+// is left of it there; the last place that has anything, and infinity, where rounding leaves it above all.
 Count first_above(const float* sums, const float* logarithms, Count stride, Count count, float most, float& threshold) {
   Count last = 0;
   for (Count i = 0; i < count; ++i) {
@@ -73,7 +73,7 @@ Count first_above(const float* sums, const float* logarithms, Count stride, Coun
     if (threshold < share) return i;
     threshold -= share;
   }
-  threshold = 0.f;
+  threshold = INFINITY;
   return last;
 }
 
@@ -117,7 +117,8 @@ void electra_vocabulary_loss(const bfloat16* hidden, const float* table, const f
           __m512 highest = logits_of(row, piece.bias, 0), total = _mm512_setzero_ps();
           for (Count j = kEdge; j < kWords; j += kEdge)
             highest = _mm512_max_ps(highest, logits_of(row, piece.bias, j));
-          const __m512 largest = _mm512_set1_ps(_mm512_reduce_max_ps(highest));
+          // Finite, also where all these words are impossible.
+          const __m512 largest = _mm512_set1_ps(std::max(-1e30f, _mm512_reduce_max_ps(highest)));
           for (Count j = 0; j < kWords; j += kEdge)
             total = _mm512_add_ps(total, exponential(_mm512_sub_ps(logits_of(row, piece.bias, j), largest)));
           most[number * positions + position] = _mm512_cvtss_f32(largest);

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from training.electra.native import kernels
 from training.electra.native.kernels import EDGE, bfloat16_on_cpu
@@ -44,6 +45,7 @@ class _Vocabulary(torch.autograd.Function):
         return losses, drawn
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         hidden, table, bias, target, logarithms = ctx.saved_tensors
         gradients = kernels.vocabulary_gradient(

@@ -1,16 +1,12 @@
-"""Kernels or a reason to skip: they need a processor with AMX and a compiler."""
+"""Kernels or a reason to skip: they need a processor with AMX and a compiler, and then they must work."""
+
+import shutil
 
 import pytest
 
-from training.electra.native.library import UnavailableError, load
+from training.electra.native.library import _NEEDED
+from training.hardware import cpu_flags
 
-
-def _reason() -> str:
-    try:
-        load()
-    except UnavailableError as error:
-        return str(error)
-    return ""
-
-
-needs_kernels = pytest.mark.skipif(bool(_reason()), reason=_reason())
+compiler = shutil.which("g++") or shutil.which("clang++")
+_lacking = [*sorted(_NEEDED - cpu_flags()), *(["a C++ compiler"] if compiler is None else [])]
+needs_kernels = pytest.mark.skipif(bool(_lacking), reason=f"this machine has no {', '.join(_lacking)}")

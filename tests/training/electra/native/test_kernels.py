@@ -128,14 +128,15 @@ def test_attention_to_one_far_above_all() -> None:
 
 @pytest.mark.parametrize(("rows", "width"), [(1, 32), (130, 96), (300, 256)])
 @pytest.mark.parametrize("dropout", [Dropout(), DROPOUT])
-def test_add_norm(rows: int, width: int, dropout: Dropout) -> None:
+@pytest.mark.parametrize("epsilon", [1e-12, 0.1])
+def test_add_norm(rows: int, width: int, dropout: Dropout, epsilon: float) -> None:
     residual, branch, upstream = numbers(rows, width), numbers(rows, width), numbers(rows, width)
     weight, bias = torch.randn(width), torch.randn(width)
     factors = kernels.dropout_factors(rows, width, dropout)
     theirs = [tensor.float().requires_grad_() for tensor in (residual, branch, weight, bias)]
-    whole = F.layer_norm(theirs[0] + theirs[1] * factors, [width], theirs[2], theirs[3], 1e-12)
+    whole = F.layer_norm(theirs[0] + theirs[1] * factors, [width], theirs[2], theirs[3], epsilon)
     whole.backward(upstream.float())
-    ours, statistics = kernels.add_norm(residual, branch, weight, bias, 1e-12, dropout)
+    ours, statistics = kernels.add_norm(residual, branch, weight, bias, epsilon, dropout)
     close(ours, whole)
     gradients = kernels.add_norm_gradient(upstream, residual, branch, weight, statistics, dropout)
     for gradient, wanted, within in zip(gradients, theirs, (ROUNDING, ROUNDING, 1e-5, 1e-5), strict=True):
@@ -200,8 +201,9 @@ def test_sums_do_not_depend_on_threads() -> None:
 
 # A vocabulary that is no whole number of pieces; positions that are no whole number of blocks.
 @pytest.mark.parametrize(("positions", "words", "size"), [(1, 40, 32), (33, 1000, 64), (70, 4096, 96)])
-def test_vocabulary(positions: int, words: int, size: int) -> None:
-    hidden, table, bias = numbers(positions, size), torch.randn(words, size) / 4, torch.randn(words)
+@pytest.mark.parametrize("spread", [0.25, 25.0])  # logits that float32 could not take to the power of e
+def test_vocabulary(positions: int, words: int, size: int, spread: float) -> None:
+    hidden, table, bias = numbers(positions, size), torch.randn(words, size) * spread, torch.randn(words)
     target, uniforms = torch.randint(words, (positions,)), torch.rand(positions)
     target[0] = words - 1
     upstream = torch.rand(positions)
@@ -229,7 +231,8 @@ def test_words_are_drawn_as_often_as_they_are_probable() -> None:
     bias = torch.randn(words)
     bias[::7] = -math.inf
     uniforms = torch.rand(many)
-    uniforms[:3] = torch.tensor([0.0, 1 - 2.0**-24, 0.5])
+    bias[256:] = -math.inf  # a piece of which no word can be
+    uniforms[:3] = torch.tensor([0.0, 1 - 2.0**-24, 1.0])
     target = torch.ones(many, dtype=torch.int64)
     _, _, drawn = kernels.vocabulary_loss(hidden, table, bias, target, uniforms)
     counts = torch.bincount(drawn, minlength=words).double()
@@ -240,6 +243,30 @@ def test_words_are_drawn_as_often_as_they_are_probable() -> None:
     statistic = float(((counts - expected).square() / expected)[often].sum())
     freedom = int(often.sum())
     assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+
+
+def test_no_word_is_drawn_that_is_next_to_impossible() -> None:
+    """Rounding can make a uniform number 1: it draws the last word that is probable, not one of its piece."""
+    hidden, bias = torch.zeros(4, 32, dtype=torch.bfloat16), torch.full((600,), -20.0)
+    bias[599] = 0.0
+    uniforms, target = torch.ones(4), torch.zeros(4, dtype=torch.int64)
+    _, _, drawn = kernels.vocabulary_loss(hidden, torch.zeros(600, 32), bias, target, uniforms)
+    assert drawn.tolist() == [599] * 4
+
+
+def test_denormal_numbers_are_numbers_again_afterwards() -> None:
+    torch.set_num_threads(1)
+    kernels.linear(numbers(32, 32), torch.randn(32, 32), torch.randn(32))
+    assert float(torch.tensor([1e-40]) * 1) != 0
+
+
+@pytest.mark.parametrize(
+    "weight", [torch.zeros(32, 32).T[:, ::2].repeat(1, 2).T, torch.zeros(32, 32, dtype=torch.float64),
+               torch.zeros(32, 32, dtype=torch.bfloat16)],
+)  # fmt: skip
+def test_what_a_kernel_would_read_wrongly_is_refused(weight: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"linear: torch.float32 on the CPU and contiguous is wanted"):
+        kernels.linear(numbers(32, 32), weight, torch.zeros(32))
 
 
 def test_numbers_that_are_none_stay_so() -> None:

@@ -10,7 +10,6 @@ from tests.training.electra.native.available import needs_kernels
 from training.electra.attention import document_mask
 from training.electra.config import ElectraConfig
 from training.electra.model import EncoderSize, Layer
-from training.electra.native.layer import fits, run_layer
 
 pytestmark = needs_kernels
 
@@ -37,7 +36,7 @@ def gradients(layer: Layer, made: Tensor, hidden: Tensor) -> list[Tensor]:
 def test_output_and_every_gradient(packed: bool) -> None:
     layer = make_layer()
     hidden = torch.randn(2, 64, 64).bfloat16().requires_grad_()
-    ours = gradients(layer, run_layer(layer, hidden, SEGMENTS.to(torch.int32) if packed else None), hidden)
+    ours = gradients(layer, layer.by_kernels(hidden, SEGMENTS.to(torch.int32) if packed else None), hidden)
     plain, exact = copy.deepcopy(layer), hidden.detach().float().requires_grad_()
     plain.zero_grad()
     mask = document_mask(SEGMENTS).float() if packed else None
@@ -50,7 +49,7 @@ def test_output_and_every_gradient(packed: bool) -> None:
 
 def test_float32_comes_in_and_its_gradient_goes_out() -> None:
     layer, hidden = make_layer(), torch.randn(2, 64, 64, requires_grad=True)
-    made = run_layer(layer, hidden, None)
+    made = layer.by_kernels(hidden, None)
     made.float().sum().backward()
     assert hidden.grad is not None
     assert (made.dtype, hidden.grad.dtype) == (torch.bfloat16, torch.float32)
@@ -61,13 +60,13 @@ def test_dropout_is_that_of_the_seed_and_of_training_alone() -> None:
 
     def run(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return run_layer(layer, hidden, None)
+        return layer.by_kernels(hidden, None)
 
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
     layer.eval()
     assert torch.equal(run(1), run(2))
-    assert torch.equal(run(1), run_layer(make_layer(), hidden, None))
+    assert torch.equal(run(1), make_layer().by_kernels(hidden, None))
 
 
 def test_dropped_values_have_no_gradient() -> None:
@@ -78,7 +77,7 @@ def test_dropped_values_have_no_gradient() -> None:
 
     def summed(values: Tensor) -> Tensor:
         torch.manual_seed(9)
-        return (run_layer(layer, values, None).float() * direction).sum()
+        return (layer.by_kernels(values, None).float() * direction).sum()
 
     summed(hidden).backward()
     assert hidden.grad is not None
@@ -103,5 +102,18 @@ def test_where_it_fits(
     batch: tuple[int, int, int], layer: dict[str, int], numbers: torch.dtype | None, fit: bool
 ) -> None:
     with torch.autocast("cpu", numbers or torch.bfloat16, enabled=numbers is not None):
-        assert fits(torch.zeros(batch), make_layer(**layer)) is fit
-        assert not fits(torch.zeros(batch, device="meta"), make_layer(**layer))
+        assert make_layer(**layer).fits_kernels(torch.zeros(batch)) is fit
+        assert not make_layer(**layer).fits_kernels(torch.zeros(batch, device="meta"))
+        assert not make_layer(**layer).fits_kernels(torch.zeros(0, 64, 64)), "rows of another process"
+
+
+def test_strided_inputs_and_gradients() -> None:
+    layer, hidden = make_layer(), torch.randn(64, 2, 64).bfloat16()
+    strided, segments = hidden.transpose(0, 1).requires_grad_(), SEGMENTS.to(torch.int32).T.contiguous().T
+    layer.by_kernels(strided, segments).sum().backward()  # whose gradient is one number, of no strides
+    whole = hidden.transpose(0, 1).contiguous().requires_grad_()
+    made = layer.by_kernels(whole, SEGMENTS.to(torch.int32))
+    made.backward(torch.ones_like(made))
+    assert strided.grad is not None
+    assert whole.grad is not None
+    assert torch.equal(strided.grad, whole.grad)

@@ -1,12 +1,17 @@
 """Compiled once for a machine; where that cannot be, a reason that says what to do."""
 
+import os
+import platform
+import re
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.training.electra.native.available import needs_kernels
+from tests.training.electra.native.available import compiler, needs_kernels
 from training.electra.native import library
 from training.electra.native.library import UnavailableError, load
 
@@ -39,7 +44,56 @@ def test_compiled_once(tmp_path: Path) -> None:
 def test_compiled_where_no_cache_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert load().electra_linear is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
+
+
+@needs_kernels
+def test_a_cache_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    (tmp_path / "electra-platform").mkdir()
+    assert load().electra_linear is not None
+    assert not list((tmp_path / "electra-platform").iterdir())
+
+
+@needs_kernels
+def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "expanduser", fail)
+    assert load().electra_linear is not None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or compiler is None, reason="needs x86_64 and a compiler")
+def test_it_compiles_where_it_cannot_run(tmp_path: Path) -> None:
+    library._compile([str(compiler)], tmp_path / "kernels.so")
+    assert (tmp_path / "kernels.so").stat().st_size > 10_000
+
+
+def test_the_image_names_the_file_as_it_is_looked_for() -> None:
+    text = Path("docker/train.Dockerfile").read_text(encoding="utf-8")
+    (name,) = re.findall(r'-o "(kernels-.*\.so)"', text)
+    made = subprocess.run(
+        ["sh", "-c", f'LC_ALL=C; echo "{name}"'],
+        cwd=library._SOURCES,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout.strip() == f"kernels-{library._digest()}.so"
+
+
+def test_a_compiler_with_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "cpu_flags", lambda: library._NEEDED)
+    monkeypatch.setenv("CXX", f"env FIRST=1 {tmp_path}/c++")
+    (tmp_path / "c++").write_text('#!/bin/sh\necho "error: $FIRST" >&2; exit 1\n')
+    (tmp_path / "c++").chmod(0o755)
+    with pytest.raises(UnavailableError, match="error: 1"):
+        load()
 
 
 def test_another_processor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,24 +142,31 @@ def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_signatures_name_every_kernel() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in library._SOURCES.glob("*.cpp"))
-    for name in library._SIGNATURES:
-        assert f"void {name}(" in text
-    assert text.count("void electra_") == len(library._SIGNATURES)
+    for name in library.SIGNATURES:
+        assert f"void electra_{name}(" in text
+    assert text.count("void electra_") == len(library.SIGNATURES)
 
 
 @needs_kernels
 def test_compiled_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     (made,) = (tmp_path / "electra-platform").iterdir()
-    prebuilt = made.rename(tmp_path / "kernels.so")
-    monkeypatch.setattr(library, "_PREBUILT", prebuilt)
+    prebuilt = tmp_path / f"kernels-{library._digest()}.so"
+    made.rename(prebuilt)
+    for path in library._SOURCES.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(library, "_SOURCES", tmp_path)
+    monkeypatch.setattr(library, "_FLAGS", tmp_path / "flags")
     load.cache_clear()
     assert load().electra_linear is not None
     assert not list((tmp_path / "electra-platform").iterdir()), "nothing was compiled"
-    damaged = tmp_path / "damaged.so"
-    damaged.write_bytes(b"nothing")
-    monkeypatch.setattr(library, "_PREBUILT", damaged)
+    (tmp_path / "linear.cpp").write_text("changed", encoding="utf-8")
+    load.cache_clear()
+    with pytest.raises(UnavailableError, match="could not compile"):
+        load()
+    (tmp_path / f"kernels-{library._digest()}.so").write_bytes(b"nothing")
     load.cache_clear()
     with pytest.raises(UnavailableError, match="cannot be loaded"):
         load()
-    assert damaged.exists(), "it is not ours to delete"
+    assert (tmp_path / f"kernels-{library._digest()}.so").exists(), "it is not ours to delete"

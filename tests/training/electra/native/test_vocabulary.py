@@ -36,3 +36,18 @@ def test_losses_draws_and_gradients_are_those_of_torch() -> None:
 def test_where_it_fits(size: int, enabled: bool, fit: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
         assert vocabulary.fits(torch.zeros(10, size)) is fit
+
+
+def test_strided_inputs_and_gradients() -> None:
+    torch.manual_seed(3)
+    hidden, table, bias = torch.randn(64, 50).bfloat16().T, torch.randn(700, 64), torch.randn(700)
+    target, uniforms = torch.randint(700, (50, 2))[:, 0], torch.rand(50, 2)[:, 0]
+    found = []
+    for straight in (lambda tensor: tensor, torch.Tensor.contiguous):
+        inputs = straight(hidden).detach().requires_grad_()
+        losses, drawn = vocabulary.cross_entropy_and_draw(
+            inputs, table, bias, straight(target), straight(uniforms)
+        )
+        losses.sum().backward()
+        found.append((losses, drawn, inputs.grad))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
