@@ -16,7 +16,7 @@ from training.electra.attention import attend
 from training.electra.dropout import dropout
 from training.electra.native.kernels import EDGE
 from training.electra.native.layer import LayerParameters, LayerSettings, fits, run_layer
-from training.electra.native.library import UnavailableError, load
+from training.electra.native.library import usable
 
 _NAME = "electra_platform"
 
@@ -51,9 +51,9 @@ class FastEncoder(ElectraEncoder):
         return EncoderOutput(last_hidden_state=padded[:, :tokens])
 
 
-def use_fast_kernels(model: PreTrainedModel) -> None:
-    """Let the model train with our attention, dropout and kernels; weights, configuration and checkpoints
-    stay.
+def use_fast_kernels(model: PreTrainedModel, *, bf16: bool) -> None:
+    """Let the model train with our attention and dropout, and in ``bf16`` with the kernels of a CPU that has
+    them; weights, configuration and checkpoints stay.
     """
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -61,13 +61,9 @@ def use_fast_kernels(model: PreTrainedModel) -> None:
                 setattr(module, name, FastDropout(child.p))
     model.set_attn_implementation(_NAME)
     encoder = model.electra.encoder
-    if type(encoder) is not ElectraEncoder or encoder.config.hidden_act != "gelu":
-        return
-    try:
-        load()
-    except UnavailableError:
-        return
-    encoder.__class__ = FastEncoder  # its layers, and the names of their weights, stay as they are
+    standard = type(encoder) is ElectraEncoder and encoder.config.hidden_act == "gelu"
+    if standard and bf16 and model.device.type == "cpu" and usable():
+        encoder.__class__ = FastEncoder  # its layers, and the names of their weights, stay as they are
 
 
 def _segments(hidden: Tensor, mask: Tensor | None, tokens: int) -> Tensor | None:

@@ -90,7 +90,7 @@ def run_seed(parts: RunParts, seed: int, work: Path, train: Sequence[Feature] | 
     )
     if config.last_layer == "mean":
         start_with_mean(model)
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=parts.bf16)
     arguments = training_arguments(
         config, work, len(rows), seed, parts.metric, bf16=parts.bf16, progress=parts.progress
     )

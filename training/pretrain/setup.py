@@ -15,7 +15,7 @@ from training.corpus.shards import TokenShards
 from training.electra.config import ElectraConfig
 from training.electra.losses import Batch, Sums, joint_forward, joint_loss
 from training.electra.model import Electra, Layer, parameter_count
-from training.electra.native.library import UnavailableError, load
+from training.electra.native.library import usable
 from training.electra.optimizer import ElectraAdam, parameter_groups
 from training.errors import UserError
 from training.hardware import hardware_name
@@ -245,11 +245,7 @@ def _use_kernels(model: Electra, config: PretrainConfig, place: Place) -> None:
     layers = [cast(Layer, encoder.layers[0]) for encoder in (model.generator, model.discriminator)]
     if not any(layer.sizes_fit_kernels(phase.length) for layer in layers for phase in config.phases):
         return
-    try:
-        load()
-    except UnavailableError as reason:
-        if reason.curable and place.first:
-            print(f"note: training runs at about half of this machine's speed, for {reason}")
+    if not usable(speak=place.first):
         return
     for module in (model.generator, model.discriminator, model.generator_head):
         module.native = True

@@ -10,7 +10,6 @@ from transformers import ElectraConfig, ElectraForSequenceClassification
 from transformers.models.electra.modeling_electra import ElectraEncoder
 
 from tests.training.electra.native.available import needs_kernels
-from training.electra.native.library import UnavailableError
 from training.finetune import kernels
 from training.finetune.kernels import FastDropout, FastEncoder, use_fast_kernels
 
@@ -40,7 +39,7 @@ def test_gradients_are_the_same() -> None:
     torch.manual_seed(0)
     model = ElectraForSequenceClassification(CONFIG)
     before = gradients(model)
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=False)
     after = gradients(model)
     assert before.keys() == after.keys()
     for name, gradient in before.items():
@@ -51,7 +50,7 @@ def test_every_dropout_is_replaced_and_works() -> None:
     model = ElectraForSequenceClassification(
         ElectraConfig(**{**CONFIG.to_dict(), "hidden_dropout_prob": 0.2})
     )
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=False)
     found = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
     assert found
     assert all(isinstance(module, FastDropout) for module in found)
@@ -63,7 +62,7 @@ def test_every_dropout_is_replaced_and_works() -> None:
 def test_a_checkpoint_knows_nothing_of_it(tmp_path: Path) -> None:
     model = ElectraForSequenceClassification(CONFIG)
     names = set(model.state_dict())
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=False)
     model.save_pretrained(tmp_path)
     assert set(model.state_dict()) == names
     assert "electra_platform" not in json.dumps(json.loads((tmp_path / "config.json").read_text()))
@@ -98,7 +97,7 @@ def test_layers_by_the_kernels_are_those_of_hugging_face(tokens: int, padded: bo
     model = ElectraForSequenceClassification(WHOLE_BLOCKS)
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.05)
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=True)
     assert type(model.electra.encoder) is FastEncoder
     calls = mock.Mock(side_effect=kernels.run_layer)
     with mock.patch.object(kernels, "run_layer", calls):
@@ -118,7 +117,7 @@ def test_the_kernels_leave_no_trace_and_do_what_else_is_asked(tmp_path: Path) ->
     model = ElectraForSequenceClassification(WHOLE_BLOCKS)
     names, ids = set(model.state_dict()), torch.randint(5, 90, (2, 40))
     exact = model.eval()(ids).logits
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=True)
     assert torch.allclose(model(ids).logits, exact, atol=1e-6), "in float32 it is Hugging Face's own"
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.allclose(model(ids).logits.float(), exact, atol=0.01)
@@ -133,12 +132,12 @@ def test_another_activation_stays_with_hugging_face() -> None:
     model = ElectraForSequenceClassification(
         ElectraConfig(**{**WHOLE_BLOCKS.to_dict(), "hidden_act": "relu"})
     )
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=True)
     assert type(model.electra.encoder) is ElectraEncoder
 
 
 def test_a_machine_without_the_kernels_has_hugging_faces_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "load", mock.Mock(side_effect=UnavailableError("no AMX", False)))
+    monkeypatch.setattr(kernels, "usable", lambda: False)
     model = ElectraForSequenceClassification(WHOLE_BLOCKS)
-    use_fast_kernels(model)
+    use_fast_kernels(model, bf16=True)
     assert type(model.electra.encoder) is ElectraEncoder

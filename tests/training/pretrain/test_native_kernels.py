@@ -112,7 +112,10 @@ def test_a_machine_without_them_trains_and_says_what_would_help(
     def fail() -> None:
         raise library.UnavailableError("there is no C++ compiler; install g++", curable)
 
-    monkeypatch.setattr("training.pretrain.setup.load", fail)
+    monkeypatch.setattr(library, "load", fail)
+    library._say.cache_clear()
     monkeypatch.setattr("training.pretrain.place.native_bfloat16", lambda _: True)
     assert native(started(root)) == {False}
     assert ("install g++" in capsys.readouterr().out) is curable
+    assert not library.usable()
+    assert capsys.readouterr().out == "", "said once"

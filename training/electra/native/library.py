@@ -64,6 +64,22 @@ class UnavailableError(Exception):
         self.curable = curable
 
 
+def usable(speak: bool = True) -> bool:
+    """Whether this machine has the kernels; says once (``speak``) what would give it to them."""
+    try:
+        load()
+    except UnavailableError as reason:
+        if reason.curable and speak:
+            _say(str(reason))
+        return False
+    return True
+
+
+@cache
+def _say(reason: str) -> None:
+    print(f"note: training runs at about half of this machine's speed, for {reason}")
+
+
 @cache
 def load() -> ctypes.CDLL:
     """The compiled kernels; compiles them where no earlier call on this machine has.
