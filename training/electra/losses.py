@@ -105,13 +105,14 @@ def joint_forward(
     head, argmax = model.generator_head, None
     table, as_it_is = head.word_embeddings.weight, temperature == 1.0 and not disallow_correct
     if as_it_is and not with_argmax and head.native and vocabulary.fits(table):
-        words = (table, head.bias, target, batch.uniforms)
+        noisy, uniforms = _shared_out(batch.uniforms, noise_share)
+        words = (table, head.bias, target, uniforms)
         losses, sampled = vocabulary.cross_entropy_and_draw(head.transform(hidden), *words)
         if noise_share:
             with torch.no_grad():  # nothing but the bias is left of the logits
                 nothing = table.new_zeros(len(target), table.shape[1])
                 by_frequency = vocabulary.cross_entropy_and_draw(nothing, *words)[1]
-                sampled = torch.where(_noisy(batch.uniforms, noise_share), by_frequency, sampled)
+                sampled = torch.where(noisy, by_frequency, sampled)
     else:
         logits = head(hidden)
         argmax = logits.detach().argmax(-1) if with_argmax else None
@@ -120,9 +121,11 @@ def joint_forward(
         else:
             losses = cross_entropy(logits, target)
             with torch.no_grad():
-                drawn_from = _with_noise(model, logits, batch.uniforms, noise_share)
+                noisy, uniforms = _shared_out(batch.uniforms, noise_share)
+                bias = head.bias.to(logits.dtype)
+                drawn_from = torch.where(noisy[:, None], bias, logits) if noise_share else logits
                 forbid = target if disallow_correct else None
-                sampled = sample_tokens(drawn_from, batch.uniforms, temperature, forbid)
+                sampled = sample_tokens(drawn_from, uniforms, temperature, forbid)
     generator = (losses * batch.masked_weights).sum()
     with torch.no_grad():
         corrupted = corrupted_input(batch, sampled)
@@ -144,19 +147,13 @@ def joint_forward(
     )
 
 
-def _with_noise(model: Electra, logits: Tensor, uniforms: Tensor, share: float) -> Tensor:
-    """``[masked, vocabulary]`` logits, of which a ``share`` of rows is the generator's output bias alone."""
-    if share == 0:
-        return logits
-    bias = model.generator_head.bias.to(logits.dtype)
-    return torch.where(_noisy(uniforms, share)[:, None], bias, logits)
-
-
-def _noisy(uniforms: Tensor, share: float) -> Tensor:
-    """A ``share`` of ``[masked]``, by a second uniform number out of the digits of the first, which say
-    little about the token drawn.
+def _shared_out(uniforms: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """A ``share`` of ``[masked]`` to be drawn by frequency, and uniform numbers to draw all by: what that
+    choice leaves of the given ones, so that every word, however rare, can come of either.
     """
-    return (uniforms * 4096).frac() < share
+    noisy = uniforms < share
+    left = torch.where(noisy, uniforms / max(share, 1e-9), (uniforms - share) / max(1 - share, 1e-9))
+    return noisy, left
 
 
 def joint_loss(model: Electra, sums: Sums, masked: Tensor | float, tokens: Tensor | float) -> Tensor:

@@ -14,9 +14,10 @@ from transformers.models.electra.modeling_electra import ElectraEncoder, Electra
 
 from training.electra.attention import attend
 from training.electra.dropout import dropout
-from training.electra.native.kernels import EDGE
-from training.electra.native.layer import LayerParameters, LayerSettings, fits, run_layer
+from training.electra.native.kernels import EDGE, bfloat16_on_cpu
+from training.electra.native.layer import LayerParameters, LayerSettings, fits, run_layer, sizes_fit
 from training.electra.native.library import usable
+from training.hardware import default_device
 
 _NAME = "electra_platform"
 
@@ -29,7 +30,9 @@ class FastDropout(nn.Dropout):
 
 
 class FastEncoder(ElectraEncoder):
-    """``ElectraEncoder`` by ``training.electra.native`` wherever its kernels fit."""
+    """``ElectraEncoder`` by ``training.electra.native`` wherever its kernels fit. Where they run, states of
+    single layers are not recorded (``output_hidden_states``).
+    """
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **rest: Any
@@ -37,8 +40,13 @@ class FastEncoder(ElectraEncoder):
         """``hidden_states [batch, tokens, width]``; the mask as ``sdpa_mask`` makes it of padding."""
         config, tokens = self.config, hidden_states.shape[1]
         # Rows of whole blocks: what is added is a document of its own, as padding is.
-        padded = F.pad(hidden_states, (0, 0, 0, -tokens % EDGE))
-        if not fits(padded, config.num_attention_heads, config.intermediate_size):
+        padded = F.pad(hidden_states, (0, 0, 0, -tokens % EDGE)) if bfloat16_on_cpu(hidden_states) else None
+        known = attention_mask is None or attention_mask.dtype == torch.bool
+        if (
+            padded is None
+            or not known
+            or not fits(padded, config.num_attention_heads, config.intermediate_size)
+        ):
             output: EncoderOutput = super().forward(hidden_states, attention_mask, **rest)
             return output
         segments = _segments(hidden_states, attention_mask, padded.shape[1])
@@ -61,8 +69,10 @@ def use_fast_kernels(model: PreTrainedModel, *, bf16: bool) -> None:
                 setattr(module, name, FastDropout(child.p))
     model.set_attn_implementation(_NAME)
     encoder = model.electra.encoder
-    standard = type(encoder) is ElectraEncoder and encoder.config.hidden_act == "gelu"
-    if standard and bf16 and model.device.type == "cpu" and usable():
+    config = encoder.config
+    standard = type(encoder) is ElectraEncoder and config.hidden_act == "gelu" and not config.is_decoder
+    size = (config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    if standard and bf16 and default_device().type == "cpu" and sizes_fit(EDGE, *size) and usable():
         encoder.__class__ = FastEncoder  # its layers, and the names of their weights, stay as they are
 
 

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from tests.training.electra.test_model import TINY
-from training.electra.losses import Batch, Sums, corrupted_input, joint_forward, joint_loss, masked_input
+from training.electra.losses import (
+    Batch,
+    Sums,
+    _shared_out,
+    corrupted_input,
+    joint_forward,
+    joint_loss,
+    masked_input,
+)
 from training.electra.masking import choose_masked
 from training.electra.model import Electra
 from training.pretrain.batches import split_rows
@@ -207,3 +215,15 @@ def test_a_share_of_the_replacements_is_drawn_by_frequency(share: float, expecte
     # Five standard errors.
     error = 5 * (expected * (1 - expected) / len(tokens)) ** 0.5
     assert float((tokens == 50).float().mean()) == pytest.approx(expected, abs=error + 1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.5, 1.0])
+def test_what_noise_leaves_of_a_uniform_number_is_one(share: float) -> None:
+    """Down to the rarest words: where both came of the same digits half of these were never drawn."""
+    uniforms = (torch.arange(2**20) + 0.5) / 2**20
+    noisy, left = _shared_out(uniforms, share)
+    assert abs(float(noisy.float().mean()) - share) < 1e-5
+    for part in (left[noisy], left[~noisy]):
+        counts = torch.bincount((part * 20_000).long().clamp(max=19_999), minlength=20_000)
+        if len(part):
+            assert float((counts - len(part) / 20_000).abs().max()) <= 2

@@ -77,48 +77,63 @@ def usable(speak: bool = True) -> bool:
 
 @cache
 def _say(reason: str) -> None:
-    print(f"note: training runs at about half of this machine's speed, for {reason}")
+    print(f"note: training could run about twice as fast on this machine, but {reason}")
 
 
-@cache
 def load() -> ctypes.CDLL:
     """The compiled kernels; compiles them where no earlier call on this machine has.
 
     Raises:
         UnavailableError: the processor lacks AMX, or there is no compiler, or it fails.
     """
+    found = _attempt()
+    if isinstance(found, UnavailableError):
+        raise found
+    return found
+
+
+@cache
+def _attempt() -> ctypes.CDLL | UnavailableError:
+    """A failure is kept too: a compiler that fails once is not asked again in this process."""
+    try:
+        return _found()
+    except UnavailableError as error:
+        return error
+
+
+def _found() -> ctypes.CDLL:
     missing = _NEEDED - cpu_flags()
     if missing:
         raise UnavailableError(f"the processor has no {', '.join(sorted(missing))}", curable=False)
     # Where somebody has compiled these sources beforehand (docker/train.Dockerfile).
     prebuilt = _SOURCES / f"kernels-{_digest()}.so"
-    if prebuilt.is_file():
-        return _opened(prebuilt)
-    command = shlex.split(os.environ.get("CXX", "")) or _found_compiler()
-    name = f"kernels-{_digest(*command)}.so"
+    command = shlex.split(os.environ.get("CXX", ""))
+    failed: OSError | None = None
     with tempfile.TemporaryDirectory(prefix="electra-kernels-") as fallback:
         try:
-            for directory in (_cache_directory(), Path(fallback)):
-                if directory is None:
-                    continue
-                if (directory / name).is_file():
-                    return _opened(directory / name, ours=True)
-                if os.access(directory, os.W_OK):
-                    _compile(command, directory / name)
-                    return _opened(directory / name, ours=True)
+            if prebuilt.is_file():
+                return _opened(prebuilt)
+            command = command or _found_compiler()
+            name = f"kernels-{_digest(*command)}.so"
+            cached = _cache_directory()
+            if cached is not None and (cached / name).is_file():
+                with suppress(OSError):  # of another system, or damaged: compiled anew
+                    return _opened(cached / name)
         except OSError as error:
-            raise UnavailableError(f"the kernels cannot be compiled: {error}", curable=True) from error
-    raise AssertionError("the last of the folders can be written to")
+            raise UnavailableError(f"the compiled kernels cannot be loaded: {error}", curable=True) from error
+        for directory in (cached, Path(fallback)):
+            if directory is None:
+                continue
+            try:
+                _compile(command, directory / name)
+                return _opened(directory / name)
+            except OSError as error:  # full, may not be written to, or may not be run from
+                failed = error
+    raise UnavailableError(f"the kernels cannot be compiled and loaded: {failed}", curable=True)
 
 
-def _opened(path: Path, ours: bool = False) -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        if ours:  # of another system, or damaged: the next run compiles anew
-            with suppress(OSError):
-                path.unlink()
-        raise UnavailableError(f"the compiled kernels cannot be loaded: {error}", curable=True) from error
+def _opened(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
     for name, arguments in SIGNATURES.items():
         function = getattr(library, f"electra_{name}")
         function.argtypes = [ctypes.c_void_p if isinstance(each, torch.dtype) else each for each in arguments]
@@ -150,7 +165,9 @@ def _cache_directory() -> Path | None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
         directory = base / "electra-platform"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return directory if directory.stat().st_uid == os.getuid() else None
+        status = directory.stat()
+        ours = status.st_uid == os.getuid() and not status.st_mode & 0o022
+        return directory if ours else None
     except (OSError, RuntimeError):  # no home, or one that may not be written to
         return None
 
@@ -165,7 +182,9 @@ def _compile(compiler: list[str], path: Path) -> None:
         except subprocess.TimeoutExpired as error:
             raise UnavailableError(f"{compiler[0]} took longer than {_SECONDS} s", curable=True) from error
         if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[-500:])
+            said = next(
+                (line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-500:]
+            )
             reason = f"{' '.join(compiler)} could not compile the kernels: {said.strip()}"
             raise UnavailableError(reason, curable=True)
         made.replace(path)  # processes that compile at once end with one file, and none sees half of it

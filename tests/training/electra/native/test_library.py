@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -19,9 +20,9 @@ from training.electra.native.library import UnavailableError, load
 @pytest.fixture(autouse=True)
 def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    load.cache_clear()
+    library._attempt.cache_clear()
     yield
-    load.cache_clear()
+    library._attempt.cache_clear()
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_compiled_once(tmp_path: Path) -> None:
     load()
     (made,) = (tmp_path / "electra-platform").iterdir()
     before = made.stat()
-    load.cache_clear()
+    library._attempt.cache_clear()
     load()
     assert list((tmp_path / "electra-platform").iterdir()) == [made]
     assert (made.stat().st_mtime_ns, made.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
@@ -56,6 +57,27 @@ def test_a_cache_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: py
     (tmp_path / "electra-platform").mkdir()
     assert load().electra_linear is not None
     assert not list((tmp_path / "electra-platform").iterdir())
+
+
+@needs_kernels
+@pytest.mark.parametrize("mode", [0o777, 0o500])
+def test_a_cache_that_all_may_write_to_or_that_none_may(tmp_path: Path, mode: int) -> None:
+    directory = tmp_path / "electra-platform"
+    directory.mkdir()
+    directory.chmod(mode)
+    assert load().electra_linear is not None
+    if mode == 0o777:
+        assert not list(directory.iterdir())
+
+
+@needs_kernels
+def test_a_damaged_file_in_the_cache_is_compiled_anew(tmp_path: Path) -> None:
+    command = shlex.split(os.environ.get("CXX", "")) or library._found_compiler()
+    (tmp_path / "electra-platform").mkdir(mode=0o700)
+    damaged = tmp_path / "electra-platform" / f"kernels-{library._digest(*command)}.so"
+    damaged.write_bytes(b"nothing")
+    assert load().electra_linear is not None
+    assert damaged.stat().st_size > 10_000
 
 
 @needs_kernels
@@ -118,7 +140,8 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("echo 'tiles.hpp:3: error: what is this' >&2; exit 1", "error: what is this"),
         ("exit 1", "could not compile"),
-        ('while [ "$1" != -o ]; do shift; done; echo nothing > "$2"', "cannot be loaded"),
+        ("echo 'Error: no such instruction' >&2; exit 1", "no such instruction"),
+        ('while [ "$1" != -o ]; do shift; done; echo nothing > "$2"', "cannot be compiled and loaded"),
     ],
 )
 def test_a_compiler_that_fails(
@@ -131,6 +154,9 @@ def test_a_compiler_that_fails(
     with pytest.raises(UnavailableError, match=said) as caught:
         load()
     assert caught.value.curable
+    compiler.unlink()
+    with pytest.raises(UnavailableError, match=said):  # it is not asked again
+        load()
 
 
 @pytest.mark.usefixtures("able")
@@ -158,15 +184,15 @@ def test_compiled_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(library, "_SOURCES", tmp_path)
     monkeypatch.setattr(library, "_FLAGS", tmp_path / "flags")
-    load.cache_clear()
+    library._attempt.cache_clear()
     assert load().electra_linear is not None
     assert not list((tmp_path / "electra-platform").iterdir()), "nothing was compiled"
     (tmp_path / "linear.cpp").write_text("changed", encoding="utf-8")
-    load.cache_clear()
+    library._attempt.cache_clear()
     with pytest.raises(UnavailableError, match="could not compile"):
         load()
     (tmp_path / f"kernels-{library._digest()}.so").write_bytes(b"nothing")
-    load.cache_clear()
+    library._attempt.cache_clear()
     with pytest.raises(UnavailableError, match="cannot be loaded"):
         load()
     assert (tmp_path / f"kernels-{library._digest()}.so").exists(), "it is not ours to delete"
