@@ -10,7 +10,7 @@ import torch
 
 from tests.training.electra.native.available import needs_kernels
 from tests.training.pretrain.run_here import tiny_config, train, weights
-from training.electra.native import layer, library, vocabulary
+from training.electra.native import build, layer, library, vocabulary
 from training.pretrain.config import PhaseConfig, PretrainConfig
 from training.pretrain.loop import make_batch
 from training.pretrain.place import Place, autocast
@@ -110,7 +110,7 @@ def test_a_machine_without_them_trains_and_says_what_would_help(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], curable: bool
 ) -> None:
     def fail() -> None:
-        raise library.UnavailableError("there is no C++ compiler; install g++", curable)
+        raise build.UnavailableError("there is no C++ compiler; install g++", curable)
 
     monkeypatch.setattr(library, "load", fail)
     library._say.cache_clear()

@@ -1,32 +1,19 @@
-"""The kernels of this directory, compiled once for a machine and loaded.
-
-Training on a CPU with AMX spends most of its time in torch on passes over memory between matrix products. The
-C++ files here do that work in a core's caches. They need nothing but a compiler: no headers of torch or
-Python, so that they compile in seconds and go on working when either is updated.
-"""
+"""The compiled kernels: loaded once for a process, and what each of them takes."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
-from contextlib import suppress
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from training.electra.native.build import UnavailableError, compiled
 from training.hardware import cpu_flags
 
-_SOURCES = Path(__file__).parent
-_FLAGS = _SOURCES / "flags"
-_NEEDED = {"amx_tile", "amx_bf16", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16", "vaes"}
-_SECONDS = 300  # that a compiler may take
+NEEDED = {"amx_tile", "amx_bf16", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16", "vaes"}
 
 _COUNT, _SEED = ctypes.c_int64, ctypes.c_uint64
 _INT, _FLOAT = ctypes.c_int, ctypes.c_float
@@ -54,14 +41,6 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "vocabulary_loss": (_HALF, _FULL, _FULL, _LONG, *[_FULL] * 3, _LONG, *[_COUNT] * 3, _INT),
     "vocabulary_gradient": (_HALF, _FULL, _FULL, _LONG, *[_FULL] * 5, *[_COUNT] * 3, _INT),
 }
-
-
-class UnavailableError(Exception):
-    """Why the kernels cannot be used here. ``curable``: something that can be installed or mended."""
-
-    def __init__(self, reason: str, curable: bool) -> None:
-        super().__init__(reason)
-        self.curable = curable
 
 
 def usable(speak: bool = True) -> bool:
@@ -102,33 +81,19 @@ def _attempt() -> ctypes.CDLL | UnavailableError:
 
 
 def _found() -> ctypes.CDLL:
-    missing = _NEEDED - cpu_flags()
+    missing = NEEDED - cpu_flags()
     if missing:
         raise UnavailableError(f"the processor has no {', '.join(sorted(missing))}", curable=False)
-    # Where somebody has compiled these sources beforehand (docker/train.Dockerfile).
-    prebuilt = _SOURCES / f"kernels-{_digest()}.so"
-    command = shlex.split(os.environ.get("CXX", ""))
     failed: OSError | None = None
-    with tempfile.TemporaryDirectory(prefix="electra-kernels-") as fallback:
-        try:
-            if prebuilt.is_file():
-                return _opened(prebuilt)
-            command = command or _found_compiler()
-            name = f"kernels-{_digest(*command)}.so"
-            cached = _cache_directory()
-            if cached is not None and (cached / name).is_file():
-                with suppress(OSError):  # of another system, or damaged: compiled anew
-                    return _opened(cached / name)
-        except OSError as error:
-            raise UnavailableError(f"the compiled kernels cannot be loaded: {error}", curable=True) from error
-        for directory in (cached, Path(fallback)):
-            if directory is None:
-                continue
-            try:
-                _compile(command, directory / name)
-                return _opened(directory / name)
-            except OSError as error:  # full, may not be written to, or may not be run from
-                failed = error
+    try:
+        with closing(compiled()) as paths:
+            for path in paths:
+                try:
+                    return _opened(path)
+                except OSError as error:
+                    failed = error
+    except OSError as error:
+        failed = error
     raise UnavailableError(f"the kernels cannot be compiled and loaded: {failed}", curable=True)
 
 
@@ -141,50 +106,3 @@ def _opened(path: Path) -> ctypes.CDLL:
     if not library.electra_request_tiles():
         raise UnavailableError("the kernel of this system does not give out AMX's registers", curable=False)
     return library
-
-
-def _digest(*more: str) -> str:
-    """Of all that goes into a compiled file: ``cat flags *.cpp *.hpp``, and ``more``."""
-    digest = hashlib.sha256()
-    for path in [_FLAGS, *sorted(_SOURCES.glob("*.cpp")), *sorted(_SOURCES.glob("*.hpp"))]:
-        digest.update(path.read_bytes())
-    digest.update(" ".join(more).encode())
-    return digest.hexdigest()[:16]
-
-
-def _found_compiler() -> list[str]:
-    found = shutil.which("g++") or shutil.which("clang++")
-    if found is None:
-        raise UnavailableError("there is no C++ compiler; install g++ (11 or later)", curable=True)
-    return [found]
-
-
-def _cache_directory() -> Path | None:
-    """A folder that nobody else writes to; None where there can be none."""
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-        directory = base / "electra-platform"
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.stat()
-        ours = status.st_uid == os.getuid() and not status.st_mode & 0o022
-        return directory if ours else None
-    except (OSError, RuntimeError):  # no home, or one that may not be written to
-        return None
-
-
-def _compile(compiler: list[str], path: Path) -> None:
-    sources = map(str, sorted(_SOURCES.glob("*.cpp")))
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
-        command = [*compiler, f"@{_FLAGS}", *sources, "-o", str(made)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise UnavailableError(f"{compiler[0]} took longer than {_SECONDS} s", curable=True) from error
-        if done.returncode:
-            said = next(
-                (line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-500:]
-            )
-            reason = f"{' '.join(compiler)} could not compile the kernels: {said.strip()}"
-            raise UnavailableError(reason, curable=True)
-        made.replace(path)  # processes that compile at once end with one file, and none sees half of it

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from training.electra.native.library import _NEEDED
+from training.electra.native.library import NEEDED
 from training.hardware import cpu_flags
 
 compiler = shutil.which("g++") or shutil.which("clang++")
-_lacking = [*sorted(_NEEDED - cpu_flags()), *(["a C++ compiler"] if compiler is None else [])]
+_lacking = [*sorted(NEEDED - cpu_flags()), *(["a C++ compiler"] if compiler is None else [])]
 needs_kernels = pytest.mark.skipif(bool(_lacking), reason=f"this machine has no {', '.join(_lacking)}")
