@@ -265,13 +265,14 @@ def describe(run: Run) -> None:
     parameters = parameter_count(run.model)
     tokens = run.shards.tokens("train")
     passes = run.config.total_tokens / max(tokens, 1)
+    kernels = " by the kernels for AMX" if run.model.discriminator.native else ""
     numbers = "bfloat16" if autocast(run.config.numbers, run.place.device)._enabled else "float32"
     print(
         f"pretrain: {parameters:,} parameters, vocabulary {run.electra.vocab_size:,}, "
         f"{tokens:,} tokens of text, "
         f"{run.config.total_tokens:,} tokens to train on "
         f"({passes:.1f} passes), "
-        f"{run.place.world} process(es) on {run.place.device.type} in {numbers}"
+        f"{run.place.world} process(es) on {run.place.device.type} in {numbers}{kernels}"
         + (f"; going on from step {run.step}" if run.step else "")
         + (f" with another {', '.join(run.changed)}" if run.changed else "")
     )

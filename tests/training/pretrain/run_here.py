@@ -31,10 +31,14 @@ def prepare(root: Path, documents: int = 300) -> Path:
     return root
 
 
+# Sizes that the kernels for CPUs take, so that a machine that has them is tested with them.
+WHOLE_BLOCKS = {"embedding_size": 32, "hidden_size": 64, "intermediate_size": 128}
+
+
 def tiny_config(steps: int = 8, **changes: Any) -> PretrainConfig:
     """``steps`` updates with dropout on, so that the random state matters."""
     base = small_pretrain_config()
-    model = base.model | {"hidden_dropout": 0.1, "attention_dropout": 0.1}
+    model = base.model | WHOLE_BLOCKS | {"hidden_dropout": 0.1, "attention_dropout": 0.1}
     phases = (PhaseConfig(steps=steps, length=32, rows=8),)
     return replace(base, model=model, phases=phases, checkpoint_every=1, evaluate_every=100, **changes)
 

@@ -18,17 +18,11 @@ from training.pretrain.setup import Run, set_up
 from training.pretrain.update import update
 
 CPU = Place(0, 1, torch.device("cpu"))
-WHOLE_BLOCKS = {
-    "embedding_size": 32, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,
-    "generator_fraction": 0.5,
-}  # fmt: skip
 
 
 def config(dropout: float = 0.1, **changes: Any) -> PretrainConfig:
-    """Sizes that the kernels take."""
     base = tiny_config(**changes)
-    rates = {"hidden_dropout": dropout, "attention_dropout": dropout}
-    return replace(base, model=base.model | WHOLE_BLOCKS | rates)
+    return replace(base, model=base.model | {"hidden_dropout": dropout, "attention_dropout": dropout})
 
 
 def started(root: Path, **changes: Any) -> Run:

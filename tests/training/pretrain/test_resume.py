@@ -210,6 +210,6 @@ def test_a_loss_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
 def test_another_model_is_refused(root: Path) -> None:
     train(root, steps=2)
     config = tiny_config(4)
-    wider = dataclasses.replace(config, model=config.model | {"intermediate_size": 128})
+    wider = dataclasses.replace(config, model=config.model | {"intermediate_size": 256})
     with pytest.raises(UserError, match="trained with another model"):
         train(root, config=wider)
