@@ -41,17 +41,17 @@ LABEL org.opencontainers.image.title="ELECTRA training" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=builder /opt/electra /opt/electra
-COPY training/recipes /work/training/recipes
-COPY training/sample /work/training/sample
+COPY training/recipes /srv/electra/training/recipes
+COPY training/sample /srv/electra/training/sample
 # Whoever the container runs as (`user:`) writes its runs here, so the folders belong to everybody.
-RUN mkdir -p /work/runs /work/models /work/data && chmod 1777 /work/runs /work/models
+RUN mkdir -p /srv/electra/runs /srv/electra/models /srv/electra/data && chmod 1777 /srv/electra/runs /srv/electra/models
 ENV PATH=/opt/electra/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HF_HUB_OFFLINE=1 \
     HOME=/tmp
 USER 10001:10001
-WORKDIR /work
+WORKDIR /srv/electra
 STOPSIGNAL SIGINT
 ENTRYPOINT ["electra-train"]
 CMD ["--help"]
